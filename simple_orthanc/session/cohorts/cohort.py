@@ -1,4 +1,4 @@
-"""A frozen cohort, as users have it."""
+"""A frozen cohort, as users see it."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ _MOST_NAMED = 3
 
 
 class Cohort(CohortContents):
-    """What was selected at one time, to be opened again: identifiers and checksums of all instances, and the query.
+    """A selection at one time, to be opened again: identifiers and checksums of all instances, and the query.
 
     `Session.freeze` makes it. It holds no images.
 
     Two cohorts are equal if they name the same instances with the same checksums, whenever and wherever they were
-    frozen. ``a | b``, ``a & b`` and ``a - b`` are the instances of either, of both, and of the first alone. Without
-    PatientIDs, ``a | b`` takes two patients for one only if they have a study in common, or others join them so.
+    frozen. ``a | b``, ``a & b`` and ``a - b`` are the instances of either, of both, and of the first alone. Where
+    PatientIDs were left out, ``a | b`` treats two patients as one only if they have a study in common, or are connected
+    by patients that do.
 
     Attributes
     ----------
@@ -41,7 +42,7 @@ class Cohort(CohortContents):
     source : str
         The archive, without a password; "" if it was left out.
     versions : dict
-        Versions of simple_orthanc, pydicom and, where it is known, the server.
+        Versions of simple_orthanc, pydicom and, if known, the server.
     checksums : {"files", "datasets"} or None
         Which checksums it has: see `Session.freeze`.
 
@@ -62,7 +63,7 @@ class Cohort(CohortContents):
         Parameters
         ----------
         path : str or Path
-            As `save` or `Session.freeze` wrote it.
+            A file that `save` or `Session.freeze` has written.
 
         Returns
         -------
@@ -71,7 +72,7 @@ class Cohort(CohortContents):
         Raises
         ------
         CohortError
-            There is no such file, it is not that of a cohort, it was cut off or changed, or a newer version of this
+            There is no such file, it is not the file of a cohort, it was cut off or changed, or a newer version of this
             library wrote it.
 
         Examples
@@ -88,23 +89,24 @@ class Cohort(CohortContents):
         Parameters
         ----------
         path : str or Path
-            The file; it is compressed if its name ends in ``.gz``. It appears under its name when it is whole.
+            The file; it is compressed if its name ends in ``.gz``. It appears under its name when it is complete.
         identifiers : bool
             Whether to keep PatientIDs, criteria that may identify a patient, and the address of the archive, as for
-            `Session.freeze`. The cohort itself keeps them.
+            `Session.freeze`. This cohort is not changed.
         overwrite : bool
-            True replaces a file of that name, at the end.
+            Whether to replace an existing file.
 
         Returns
         -------
         Path
+            The path of the file.
 
         Raises
         ------
         SelectionError
-            There is such a file already, which is left as it is.
+            The file exists; it is left as it is.
         CohortError
-            It cannot be written.
+            The file cannot be written.
 
         Notes
         -----
@@ -131,22 +133,22 @@ class Cohort(CohortContents):
         Parameters
         ----------
         session : Session
-            On the archive; an `Orthanc`, `DicomWeb`, `Folder` or any other. Its own selection plays no part, and it is
-            not changed.
+            A session on the archive: an `Orthanc`, `DicomWeb`, `Folder` or any other. Its own selection is ignored, and
+            it is not changed.
         missing : {"raise", "warn"}
-            Whether an instance that the archive does not hold is an error, or left out with a warning.
+            Whether instances that the archive does not hold are an error, or are left out with a warning.
 
         Returns
         -------
         Session
-            Of the same class, with everything that was frozen and nothing else: `select` narrows within the cohort, and
-            `reset` returns to it. The order of `sort_by` is that of the frozen session.
+            A session of the same class, with everything that was frozen and nothing else: `select` narrows within the
+            cohort, and `reset` returns to it. It is sorted as the frozen session was by `sort_by`.
 
         Raises
         ------
         CohortError
-            Instances are not in the archive; the message counts them. Later, when an instance is read or acted on: its
-            content has changed since.
+            Instances are not in the archive; the message counts them. The session raises it later, if an instance that
+            is read or acted on has changed since.
 
         Warns
         -----
@@ -155,15 +157,15 @@ class Cohort(CohortContents):
 
         Notes
         -----
-        Whatever reads a file or a header raises where the bytes of the file are others than were frozen; with
-        ``checksums="datasets"`` a file whose File Meta Information alone differs is the same. With
-        ``errors="report"`` the others are read. Tags that the index holds are shown as the archive has them now.
+        Reading a file or a header raises if the bytes of the file differ from what was frozen. A cohort that was frozen
+        with ``checksums="datasets"`` accepts a file that differs in its File Meta Information alone. With
+        ``errors="report"`` the other instances are read. Tags that the index holds are shown as the archive has them
+        now.
 
-        An act, such as `delete` or `send`, touches nothing that was not frozen, also where the series or study holds
-        more by now, and nothing that has changed.
+        Verbs such as `delete` or `send` touch nothing that was not frozen, even if the series or study holds more by
+        now, and nothing that has changed.
 
-        The objects are found by their UIDs, in some requests for some hundreds of series, whatever else the archive
-        holds.
+        The objects are found by their UIDs, a few requests for every 200 series, whatever else the archive holds.
 
         Examples
         --------
@@ -186,22 +188,22 @@ class Cohort(CohortContents):
         Parameters
         ----------
         session : Session
-            On the archive; its own selection plays no part, and it is not changed.
+            A session on the archive; its own selection is ignored, and it is not changed.
         checksums : bool
-            Whether files are compared by checksums that the archive does not list with the instances: on Orthanc before
-            1.12.5 one small request for each file, in folders and on DICOMweb servers reading each file. False compares
-            what is listed: MD5s on newer Orthancs, lengths on the older ones and in folders. DICOMweb servers list
-            neither, so that what has changed is not known.
+            Whether to compare checksums also where the archive does not list them with the instances. This takes one
+            small request for each file on Orthanc before 1.12.5, and reads each file in folders and on DICOMweb
+            servers. False compares what is listed: MD5s on Orthanc 1.12.5 and newer, lengths on an older one and in
+            folders. DICOMweb servers list neither, so that what has changed is not known.
 
         Returns
         -------
         CohortDifference
-            With the tables ``new``, ``gone`` and ``changed``, one row per instance.
+            The tables ``new``, ``gone`` and ``changed``, with one row per instance.
 
         Notes
         -----
-        What is new is found by applying the criteria again, with the meaning that their strings had when they were
-        frozen. Criteria with a function cannot be applied again: what is new is then not known, and asking for it
+        New instances are found by applying the criteria again, with the meaning that their strings had when they were
+        frozen. Criteria with a function cannot be applied again. What is new is then not known, and asking for it
         raises.
 
         Examples
@@ -239,16 +241,16 @@ class Cohort(CohortContents):
             raise SelectionError(f"{other!r} is not a cohort; Session.freeze makes one.")
         if self.checksums != other.checksums:
             raise SelectionError(
-                f"One cohort has checksums={self.checksums!r}, and the other {other.checksums!r}. Freeze both with the "
-                "same."
+                f"One cohort has checksums={self.checksums!r}, and the other has checksums={other.checksums!r}. Freeze "
+                "both with the same checksums."
             )
         mine, theirs = _records(self._data.series, other), _records(other._data.series, self)
         different = [chain for chain in mine.keys() & theirs.keys() if mine[chain][1] != theirs[chain][1]]
         if different:
             named = ", ".join(safe(uid) for uid in sorted(chain[-1] for chain in different)[:_MOST_NAMED])
             raise CohortError(
-                f"{counted(len(different), 'instance')} {agreeing(len(different), 'have')} other checksums in one "
-                f"cohort than in the other ({named}), so that they are not the same. Freeze both on one archive."
+                f"{counted(len(different), 'instance')} {agreeing(len(different), 'have')} different checksums in the "
+                f"two cohorts ({named}). Freeze both on one archive."
             )
         return mine, theirs
 
@@ -281,7 +283,7 @@ def _records(series: tuple[FrozenSeries, ...], other: Cohort) -> _Records:
         if key in records:
             raise CohortError(
                 f"SOPInstanceUID {safe(chain.instance)} occurs under two patients in one cohort, and one of the two "
-                "cohorts was frozen without PatientIDs, so that nobody knows which is meant. Freeze both with them."
+                "cohorts was frozen without PatientIDs, so that the patient is ambiguous. Freeze both with PatientIDs."
             )
         records[key] = chain, instance
     return records
@@ -290,8 +292,8 @@ def _records(series: tuple[FrozenSeries, ...], other: Cohort) -> _Records:
 def _united(mine: _Records, theirs: _Records) -> _Records:
     """Return the instances of both cohorts, each with its patient.
 
-    A number in the place of a PatientID is another patient in each cohort, until they share a study: then both are one,
-    and so are all that such studies join. Two PatientIDs are never one patient.
+    A number in place of a PatientID means a different patient in each cohort, unless a study is in both: then its
+    patients are one, and so are all patients connected by such studies. Two PatientIDs are never one patient.
     """
     if not any(isinstance(chain.patient, int) for chain, _ in (*mine.values(), *theirs.values())):
         return {**mine, **theirs}
@@ -307,7 +309,7 @@ _Owner: TypeAlias = "str | tuple[int, int]"
 
 
 class _Patients:
-    """The patients of two cohorts, as far as one can tell which are the same."""
+    """The patients of two cohorts: those that share a study are the same."""
 
     def __init__(self, *sides: Sequence[Chain]) -> None:
         self._owners: list[dict[str, set[_Owner]]] = [{}, {}]
@@ -319,15 +321,15 @@ class _Patients:
                 self._same.setdefault(owner, [owner])
         for study, owners in self._owners[0].items():
             others = self._owners[1].get(study, ())
-            # A UID of two studies in one cohort says nothing of their patients.
+            # A UID that two patients of one cohort share identifies neither of them.
             if len(owners) == len(others) == 1:
                 self._join(*owners, *others)
-        of_mine = {owner for owners in self._owners[0].values() for owner in owners}
-        self._last = max((owner[1] for owner in of_mine if isinstance(owner, tuple)), default=0)
+        first = {owner for owners in self._owners[0].values() for owner in owners}
+        self._last = max((owner[1] for owner in first if isinstance(owner, tuple)), default=0)
         self._names: dict[_Owner, Patient] = {}
         for owner, same in self._same.items():
             if owner not in self._names:
-                self._names.update(dict.fromkeys(same, self._name([each for each in same if each in of_mine] or same)))
+                self._names.update(dict.fromkeys(same, self._name([each for each in same if each in first] or same)))
 
     @staticmethod
     def _owner(side: int, chain: Chain) -> _Owner:
@@ -339,7 +341,7 @@ class _Patients:
             self._same.update(dict.fromkeys(joined, joined))
 
     def _name(self, same: Sequence[_Owner]) -> Patient:
-        """Return the PatientID of one patient, or else a number: that of the first cohort, or a new one."""
+        """Return the PatientID of a patient, or else its number in the first cohort, or else a new number."""
         names = [owner for owner in same if isinstance(owner, str)]
         numbers = [owner[1] for owner in same if isinstance(owner, tuple) and owner[0] == 0]
         if names or numbers:
@@ -348,13 +350,13 @@ class _Patients:
         return self._last
 
     def named(self, side: int, chain: Chain) -> Chain:
-        """Return the identifiers of an instance with the patient that both cohorts have."""
+        """Return the identifiers of an instance, with the name of its patient in the united cohort."""
         owner = self._owner(side, chain)
         if sum(isinstance(each, str) for each in self._same[owner]) < 2:
             return chain._replace(patient=self._names[owner])
         if isinstance(owner, str):
             return chain
-        # What is one patient without PatientIDs is several with them: the study tells which.
+        # One patient without PatientIDs is several with them: the study decides which.
         names = [each for each in self._owners[1 - side].get(chain.study, ()) if isinstance(each, str)]
         every = [each for each in self._same[owner] if isinstance(each, str)]
         return chain._replace(patient=min(names or every))

@@ -14,10 +14,10 @@ r"""The file of a cohort: JSON lines, one for each instance, so that two files c
     ["1.2.826.0.1.1.2", 8962, "92eb5ffee6ae2fec3ad71c777531578f"]
     {"sha256": "..."}
 
-An instance is its SOPInstanceUID, the length of its file, its MD5, and the SHA-256 of its dataset, as far as they were
-frozen. There is a line for each criterion, none if the whole archive was frozen, and ``{"combined": true}`` instead if
-the cohort was made of others. The last line is a checksum of all lines but the one with the date, so that a file that
-was cut or changed is not taken for a cohort.
+The line of an instance has its SOPInstanceUID, the length of its file, its MD5, and the SHA-256 of its dataset, as far
+as they were frozen. There is a line for each criterion, none if the whole archive was frozen, and
+``{"combined": true}`` instead if the cohort was combined from others. The last line is a checksum of all lines but the
+one with the date, so that a file that was cut or changed is recognized.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class CohortData:
     versions : dict
         Name of a program to its version.
     query : FrozenQuery or None
-        What was asked; None for a cohort that was made of others.
+        What was asked; None if it is not known, as for a cohort that was combined from others.
     checksums : {"files", "datasets"} or None
         Which checksums the instances have.
     series : tuple of FrozenSeries
@@ -103,7 +103,7 @@ class CohortData:
 
 
 def lines(data: CohortData) -> Iterator[str]:
-    """Yield the lines of the file but the last, without their ends."""
+    """Yield all lines of the file but the last one, without line ends."""
     head: list[Any] = [
         {"format": _FORMAT, "schema": _SCHEMA},
         {"frozen": data.frozen.isoformat(timespec="seconds")},
@@ -150,7 +150,7 @@ def _encoded(line: str) -> bytes:
 
 
 def without_functions(data: CohortData) -> CohortData:
-    """Return the same without the conditions that cannot be written, such as functions."""
+    """Return a cohort without the conditions that cannot be written, such as functions."""
     if data.query is None:
         return data
     criteria = tuple(
@@ -166,9 +166,9 @@ def check_target(given: str | os.PathLike[str], overwrite: bool) -> Path:
     Raises
     ------
     SelectionError
-        No path was given; or there is such a file, and it is not to be replaced.
+        No path was given; or the file exists, and `overwrite` is False.
     CohortError
-        There is no such folder, or a folder of that name.
+        The folder does not exist, or the path is a folder.
     """
     path = Path(path_text(given, 'save("train.cohort")')).expanduser()
     with _writing(path):
@@ -185,8 +185,7 @@ def check_target(given: str | os.PathLike[str], overwrite: bool) -> Path:
 
 def _exists(path: Path) -> SelectionError:
     return SelectionError(
-        f"There is a file {path} already, and it was left as it is: choose another name, or replace it with "
-        "overwrite=True."
+        f"The file {path} exists, and was left as it is: choose another name, or replace it with overwrite=True."
     )
 
 
@@ -202,14 +201,14 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 def write(data: CohortData, given: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-    """Write a file, compressed if its name ends in ``.gz``; it appears when it is whole.
+    """Write a file, compressed if its name ends in ``.gz``; it appears when it is complete.
 
     Raises
     ------
     SelectionError
-        No path was given; or there is such a file, and it is not to be replaced.
+        No path was given; or the file exists, and `overwrite` is False.
     CohortError
-        The file cannot be written; one of that name is as it was.
+        The file cannot be written; an existing one was left as it is.
     """
     path = check_target(given, overwrite)
     part = path.with_name(f".{secrets.token_hex(8)}.part")
@@ -219,7 +218,7 @@ def write(data: CohortData, given: str | os.PathLike[str], *, overwrite: bool = 
             descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
             with open(descriptor, "wb") as raw:
                 if path.suffix.lower() == ".gz":
-                    # Without a time, so that equal cohorts make equal files.
+                    # Without a modification time, so that equal cohorts make equal files.
                     with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:
                         _write_lines(data, packed)
                 else:
@@ -249,7 +248,7 @@ def _write_lines(data: CohortData, stream: Any) -> None:
 
 
 class _DamagedError(Exception):
-    """A line is not what it should be."""
+    """A line is not valid."""
 
 
 def read(given: str | os.PathLike[str]) -> CohortData:
@@ -260,7 +259,7 @@ def read(given: str | os.PathLike[str]) -> CohortData:
     SelectionError
         No path was given.
     CohortError
-        There is no such file, it is not that of a cohort, or it is damaged.
+        There is no such file, it is not the file of a cohort, or it is damaged.
     """
     path = Path(path_text(given, 'Cohort.load("train.cohort")')).expanduser()
     if path.is_dir():
@@ -289,7 +288,7 @@ def read(given: str | os.PathLike[str]) -> CohortData:
 
 
 class _Reader:
-    """Reads the lines of a file, of which nothing is believed."""
+    """Reads the lines of a file, and checks each."""
 
     def __init__(self, stream: IO[bytes] | gzip.GzipFile, size: int, path: Path) -> None:
         self._stream, self._size, self._path = stream, size, path
@@ -319,7 +318,7 @@ class _Reader:
             raise _DamagedError(problem.rstrip("."))
         if not line.endswith(b"\n"):
             raise _DamagedError(f"line {self._number} is cut off, or too long")
-        # Editors on Windows end lines in their own way, which changes nothing else: in JSON a return is written \r.
+        # An editor on Windows may have replaced the line ends. A carriage return inside JSON is escaped as \r.
         self._last = line = line.removesuffix(b"\r\n") + b"\n" if line.endswith(b"\r\n") else line
         try:
             return json.loads(line.decode("utf-8", "surrogatepass"))
@@ -461,12 +460,12 @@ class _Reader:
             elif name == "sha256":
                 break
             else:
-                raise _DamagedError(f"line {self._number} is not expected there")
+                raise _DamagedError(f"line {self._number} is not expected at that place")
         self._check_end(found)
 
     def _check_end(self, found: dict[str, Any]) -> None:
         if found != {"sha256": self._summed.hexdigest()}:
-            raise _DamagedError("its SHA-256 is another one")
+            raise _DamagedError("its SHA-256 does not match")
         if self._stream.read(1):
             raise _DamagedError("something follows its end")
 

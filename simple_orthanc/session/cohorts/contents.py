@@ -24,7 +24,7 @@ class CohortContents(Shown):
     Parameters
     ----------
     data : CohortData
-        As its file holds it.
+        The content of its file.
     """
 
     def __init__(self, data: CohortData) -> None:
@@ -63,7 +63,7 @@ class CohortContents(Shown):
 
     @property
     def versions(self) -> dict[str, str]:
-        """Versions of simple_orthanc, pydicom and, where it is known, the server.
+        """Versions of simple_orthanc, pydicom and, if known, the server.
 
         Examples
         --------
@@ -96,10 +96,10 @@ class CohortContents(Shown):
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the UIDs and checksums, in hexadecimal: names the cohort in a paper.
+        """SHA-256 of the UIDs and checksums, in hexadecimal, which identifies the cohort in a paper.
 
-        Equal cohorts have the same, whenever and wherever they were frozen. PatientIDs are not part of it, so that a
-        cohort that is published without them has the same, too.
+        Equal cohorts have the same digest, whenever and wherever they were frozen. PatientIDs are not part of it, so
+        that it stays the same in a cohort that is published without them.
 
         Examples
         --------
@@ -167,13 +167,13 @@ class CohortContents(Shown):
         Parameters
         ----------
         level : {"patient", "study", "series", "instance"}
-            What a row is.
+            The level of the rows.
 
         Returns
         -------
         pandas.DataFrame
-            PatientID, or a number in its place, down to the identifier of the level, and how much is below it; of
-            instances the size in bytes, MD5 of the file and SHA-256 of the dataset, NA where they were not frozen.
+            PatientID, or a number in its place, the UIDs down to the level, and the counts of what is below it;
+            for instances size (in bytes), md5 of the file and sha256 of the dataset, NA if they were not frozen.
 
         Examples
         --------

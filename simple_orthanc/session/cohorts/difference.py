@@ -1,4 +1,4 @@
-"""What an archive holds now beside a cohort, or instead of it."""
+"""What is new, gone or changed in an archive since a cohort was frozen."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NAMES = tuple(IDENTIFIERS.values())
 
 
 class Findings(NamedTuple):
-    """What differs.
+    """What is new, gone or changed.
 
     Attributes
     ----------
@@ -40,9 +40,9 @@ class Findings(NamedTuple):
     new : list of Chain, or str
         Instances that the query finds and the cohort does not have; or why that is not known.
     gone : list of Chain
-        Instances that are not there.
+        Instances that the archive does not hold.
     changed : list of ChangedFile, or str
-        Instances with another content; or why that is not known.
+        Instances whose content has changed; or why that is not known.
     """
 
     total: int
@@ -53,9 +53,9 @@ class Findings(NamedTuple):
 
 
 class CohortDifference(Shown):
-    """What an archive holds now beside a cohort, or instead of it; returned by `Cohort.difference`.
+    """What is new, gone or changed in an archive since a cohort was frozen; returned by `Cohort.difference`.
 
-    It is true if anything differs.
+    Its truth value is whether anything differs.
 
     Examples
     --------
@@ -79,8 +79,8 @@ class CohortDifference(Shown):
         Raises
         ------
         CohortError
-            The query cannot be applied again: it holds a function, was left out of the file, or the cohort was made of
-            others, or frozen from a pickled session on another; or this archive cannot answer it.
+            The query cannot be applied again: it holds a function, criteria were left out of the file, or the cohort
+            was combined from others or frozen from an unpickled session on a cohort; or this archive cannot answer it.
 
         Examples
         --------
@@ -92,8 +92,12 @@ class CohortDifference(Shown):
 
     @property
     def gone(self) -> pd.DataFrame:
-        """The instances that were frozen and that the archive does not hold; columns as of `new`.
+        """The instances that were frozen and that the archive does not hold.
 
+        Returns
+        -------
+        pandas.DataFrame
+            One row per instance, with the columns of `new`.
         Examples
         --------
         >>> cohort = archive.select(Modality=["CT", "MR"]).freeze()
@@ -104,18 +108,19 @@ class CohortDifference(Shown):
 
     @property
     def changed(self) -> pd.DataFrame:
-        """The instances that the archive holds with another content.
+        """The instances that the archive holds with a different content.
 
         Returns
         -------
         pandas.DataFrame
-            As `new`, and size_frozen, size, md5_frozen and md5; the present ones NA where they are not known.
+            One row per instance: the columns of `new`, and size_frozen, size (in bytes), md5_frozen and md5; size and
+            md5 are NA if they are not known.
 
         Raises
         ------
         CohortError
-            It was frozen without checksums; or ``checksums=False`` was given, and either the archive lists nothing of
-            its files, or it was frozen with those of datasets, and files differ.
+            The cohort was frozen without checksums. Or ``checksums=False`` was given, and the archive lists neither
+            lengths nor MD5s; or it lists other files, and the cohort has checksums of datasets.
 
         Examples
         --------
@@ -149,7 +154,7 @@ class CohortDifference(Shown):
         Raises
         ------
         CohortError
-            Nothing else does, and it is not known whether something is new or has changed.
+            No difference is known, but what is new or changed is not known either.
         """
         findings = self._findings
         known = [found for found in (findings.gone, findings.new, findings.changed) if not isinstance(found, str)]
@@ -206,7 +211,7 @@ def difference(data: CohortData, session: SessionState, checksums: bool) -> Find
     archive = archive_of(session._source)
     source = FrozenSource(archive, data.series, data.checksums, part_of(data))
     found = source.look()
-    changed: list[ChangedFile] | str = "it was frozen without checksums"
+    changed: list[ChangedFile] | str = "the cohort was frozen without checksums"
     if data.checksums == "datasets" and not checksums and source.lists_others():
         changed = "files differ from those that were frozen, and datasets are only compared with checksums=True"
     elif data.checksums is not None and not checksums and source.lists_nothing():
@@ -220,14 +225,14 @@ def difference(data: CohortData, session: SessionState, checksums: bool) -> Find
 def _new(session: SessionState, query: FrozenQuery | None, known: frozenset[str]) -> list[Chain] | str:
     """Return what a query finds on an archive beside what is known, or why that is not known."""
     if query is None:
-        return "it was made of other cohorts, or within one whose query is not known, and has none"
+        return "the cohort has no query, since it was combined from others or frozen within one without a known query"
     if query.unknown:
         return f"the query cannot be applied again ({'; '.join(query.unknown)})"
     conditions = [criterion.condition for criterion in query.criteria if criterion.condition is not None]
     criteria = [Criterion(condition, "", condition, condition) for condition in conditions]
     try:
         with warnings.catch_warnings():
-            # Nothing left is no surprise: it is compared with what was frozen.
+            # An empty selection needs no warning here: it is compared with what was frozen.
             warnings.simplefilter("ignore", UserWarning)
             session._selection = session._resolve(session._selection, criteria)
     except (UnsupportedError, SelectionError) as error:

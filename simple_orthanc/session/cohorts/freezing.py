@@ -1,4 +1,4 @@
-"""From a selection to a cohort: series by series, so that memory holds little more than the cohort itself."""
+"""Makes a cohort from a selection, series by series, so that memory holds little more than the cohort itself."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 # The instances of so many series are listed at a time.
 SERIES_AT_ONCE = 400
 _NAMES = {level: parse_tag(keyword) for level, keyword in IDENTIFIERS.items()}
-# What is frozen in any case.
+# UIDs that are always frozen.
 _FROZEN = frozenset(keyword for level, keyword in IDENTIFIERS.items() if level != "patient")
 
 
@@ -59,7 +59,7 @@ def check_identifiers(identifiers: object) -> None:
     """Check the argument ``identifiers``."""
     if not isinstance(identifiers, bool):
         raise SelectionError(
-            f"identifiers={identifiers!r} is not valid; choose True, or False to leave out what names patients."
+            f"identifiers={identifiers!r} is not valid; choose True, or False to leave out what may identify a patient."
         )
 
 
@@ -83,15 +83,15 @@ def freeze(session: Freezing, checksums: Checksums | None, identifiers: bool) ->
 
 
 def members_of(index: Index, selection: Selection) -> dict[str, list[str]]:
-    """Return the keys of the selected instances by the key of their series, series in the usual order."""
+    """Return the keys of the selected instances by the key of their series, with the series in the usual order."""
     if selection.level != "instance":
-        # All at once, so that it takes few requests.
+        # All at once, which takes fewer requests.
         index.down("series", keys_at(index, selection, "series"), "instance")
     return tables.instances_by_series(index, selection)
 
 
 def frozen_series(index: Index, members: Mapping[str, list[str]], checksums: Checksums | None) -> list[FrozenSeries]:
-    """Freeze instances: key of each series to the keys of those that are wanted of it."""
+    """Freeze instances, given as the key of each series and the keys of its instances."""
     series: list[FrozenSeries] = []
     with progress_bar(len(members), "freezing") as advance:
         for keys in batches(list(members), SERIES_AT_ONCE):
@@ -102,11 +102,11 @@ def frozen_series(index: Index, members: Mapping[str, list[str]], checksums: Che
 
 
 def _frozen(index: Index, members: dict[str, list[str]], checksums: Checksums | None) -> Iterator[FrozenSeries]:
-    """Freeze some series: key to the keys of the instances that are selected in it."""
+    """Freeze some series, given as their keys and the keys of the instances that are selected in each."""
     keys = list(members)
     index.load("series", keys)
     chains = [[_text(index, level, key) for level in ("patient", "study", "series")] for key in keys]
-    # An index of its own, so that that of the session does not grow by all that is frozen.
+    # A separate index, so that the index of the session does not grow with what is frozen.
     listed = _listed_instances(index, keys, members)
     read = partial(frozen_instance, index.source, checksums=checksums, buffer=ReusableBuffer())
     for key, chain in zip(keys, chains, strict=True):
@@ -117,7 +117,7 @@ def _frozen(index: Index, members: dict[str, list[str]], checksums: Checksums | 
 
 
 def _text(index: Index, level: Level, key: str, row_level: Level = "series") -> str:
-    """Return the identifier of the object of a level that a row is in, "" if it is missing."""
+    """Return the identifier at a level of a row, or "" if it is missing."""
     (value,) = index.column(_NAMES[level], row_level, [key])
     return "" if value is None else "\\".join(map(str, value))
 
@@ -128,7 +128,7 @@ def _listed_instances(index: Index, keys: Sequence[str], members: dict[str, list
     Raises
     ------
     SelectionError
-        One that is selected is not there any more.
+        A selected instance is not in the archive any more.
     """
     listed = Index(index.source)
     rows = [index.row("series", key) for key in keys]
@@ -150,9 +150,10 @@ def _listed_instances(index: Index, keys: Sequence[str], members: dict[str, list
 def frozen_instance(
     source: Source, key: str, uid: str, *, checksums: Checksums | None, buffer: ReusableBuffer
 ) -> FrozenInstance:
-    """Freeze an instance, with the checksums that are wanted.
+    """Freeze an instance, with the requested checksums.
 
-    What the archive does not know of its file is read; so is one that changed since a cohort was frozen, which raises.
+    The file is read if the archive does not know them, or if it has changed since an opened cohort was frozen: reading
+    it then raises.
     """
     if checksums is None:
         return FrozenInstance(uid)
@@ -167,14 +168,14 @@ def frozen_instance(
 
 
 def _is_doubtful(source: Source, key: str, md5: str) -> bool:
-    """Check whether a file of an opened cohort is not the one that was frozen, as far as its MD5 tells."""
+    """Check whether the MD5 of a file differs from what an opened cohort has frozen."""
     return isinstance(source, FrozenSource) and not source.has_frozen(key, md5)
 
 
 def frozen_query(source: Source, selection: Selection) -> FrozenQuery | None:
-    """Return what a selection asked for, with the meaning that its strings were found to have.
+    """Return the query of a selection, with the meaning that its strings were found to have.
 
-    Within an opened cohort it was asked beside what the cohort asked for; None if that is not known.
+    Within an opened cohort the query of the cohort comes first; None if that is not known.
     """
     criteria = tuple(_criterion(criterion) for criterion in selection.criteria)
     if isinstance(source, FrozenSource):
@@ -197,7 +198,7 @@ def with_or_without_identifiers(data: CohortData, identifiers: bool) -> CohortDa
         ``identifiers`` is neither True nor False.
     """
     check_identifiers(identifiers)
-    # Nothing is left out twice, nor of what was left out before.
+    # A cohort without identifiers is returned as it is.
     if identifiers or (not data.source and all(each.is_anonymous for each in data.series)):
         return data
     query = data.query
@@ -208,7 +209,7 @@ def with_or_without_identifiers(data: CohortData, identifiers: bool) -> CohortDa
 
 def _anonymous(criterion: FrozenCriterion) -> FrozenCriterion:
     if criterion.condition is None:
-        # Nobody knows what it was on.
+        # The tags that it was on are not known.
         text = "a criterion, which was left out"
         return FrozenCriterion(text, text, None)
     names = _identifying(criterion.condition)
@@ -219,13 +220,13 @@ def _anonymous(criterion: FrozenCriterion) -> FrozenCriterion:
 
 
 def _identifying(condition: Condition) -> list[str]:
-    """List what a condition asks whose values may identify a patient, without those values."""
+    """List the names of the fields in a condition that may identify a patient, without the values."""
     fields = (comparison.field for comparison in all_comparisons(condition))
     return list(dict.fromkeys(name for field in fields if (name := _left_out_as(field))))
 
 
 def _left_out_as(field: Field) -> str:
-    """Return what a field is called where a criterion on it was left out, "" for one that stays."""
+    """Return the name of a field whose criteria are left out, or "" if they stay."""
     if isinstance(field, ServerField):
         # The name of a label is its value.
         return "a label" if field.kind == "label" else "metadata"
@@ -234,7 +235,7 @@ def _left_out_as(field: Field) -> str:
 
 
 def is_identifying(tag: Tag) -> bool:
-    """Check whether values of a tag may identify a patient: a step of it does not stay under the profile of PS3.15.
+    """Check whether values of a tag may identify a patient: the basic profile of PS3.15, Annex E, does not keep them.
 
     Examples
     --------
@@ -245,7 +246,7 @@ def is_identifying(tag: Tag) -> bool:
 
 
 def _is_removed(step: Step) -> bool:
-    """Check whether the basic profile removes or replaces an attribute, or cleans what people type into it."""
+    """Check whether the basic profile removes or replaces an attribute, or cleans an attribute that people type."""
     number = step.number
     if row_of(number) is not None:
         return True

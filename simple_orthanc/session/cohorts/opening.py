@@ -1,4 +1,4 @@
-"""From a cohort to a session on what of it an archive holds."""
+"""Opens a session on the part of a cohort that an archive holds."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def open_cohort(data: CohortData, session: AnySession, missing: OnMissing) -> An
     if changed:
         warnings.warn(
             f"{len(changed):,} of {data.counts()['instances']:,} instances of the {source.part} "
-            f"{agreeing(len(changed), 'have')} changed in {source.description} ({named(changed)}): reading such an "
-            "instance is refused.",
+            f"{agreeing(len(changed), 'have')} changed in {source.description} ({named(changed)}): reading a changed "
+            "instance raises a CohortError.",
             stacklevel=stacklevel(),
         )
     opened = session._on(source, None if data.query is None else data.query.order)
-    # What is known already is shown without a further call.
+    # Known already, so that counts and tables take no further call.
     opened._index.counts()
     opened._index.everything("study")
     opened._index.everything("series")
@@ -57,19 +57,19 @@ def open_cohort(data: CohortData, session: AnySession, missing: OnMissing) -> An
 
 
 def check_unchanged(session: SessionState) -> None:
-    """Check what is selected of an opened cohort, before the server hands it over in another form.
+    """Check the selected instances of an opened cohort, before the server returns them in another form.
 
     Raises
     ------
     CohortError
-        Some of it has changed since it was frozen.
+        An instance has changed since it was frozen.
     """
     if isinstance(session._source, FrozenSource):
         session._source.check(session._instances())
 
 
 def part_of(data: CohortData) -> str:
-    """Return what a cohort is called in messages."""
+    """Return the name of a cohort in messages."""
     return f"cohort of {data.frozen:%Y-%m-%d}"
 
 
@@ -77,7 +77,7 @@ def _tell_missing(chains: Sequence[Chain], data: CohortData, source: FrozenSourc
     what = missing_text(chains, data.series, source.part, source.description)
     is_all = len(chains) == data.counts()["instances"]
     if missing == "raise" or is_all:
-        way_out = "" if is_all else ', or open what is there with missing="warn"'
+        way_out = "" if is_all else ', or open the rest with missing="warn"'
         if is_offline(source):
             to_have = "Read or download() them with the same cache and without offline=True"
         else:

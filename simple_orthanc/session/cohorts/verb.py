@@ -27,37 +27,38 @@ class Freezing(Looking):
         identifiers: bool = True,
         overwrite: bool = False,
     ) -> Cohort:
-        """Write down what is selected, so that it can be opened again, here or on another archive.
+        """Record what is selected, so that it can be opened again, here or on another archive.
 
         Parameters
         ----------
         path : str or Path, optional
-            Where to save it at once: see `Cohort.save`.
+            The file to save it to: see `Cohort.save`.
         checksums : {"files", "datasets"} or None
-            What later readings are compared with. "files": length and MD5 of each file. An Orthanc knows them: from
-            1.12.5 on they come with the list of instances, before it takes one small request for each file. DICOMweb
-            servers and folders do not, so that each file is read. "datasets": also a checksum of the dataset alone, for
-            archives that hold the same objects in other files; each file is read. None: identifiers alone, of which
-            nothing is compared.
+            What is compared when instances are read later. "files": length and MD5 of each file. Orthanc 1.12.5 and
+            newer lists them with the instances, an older one is sent one small request for each file, and in folders
+            and on DICOMweb servers each file is read. "datasets": also the SHA-256 of the dataset alone, for archives
+            that hold the same objects in other files; each file is read. None: identifiers alone, and nothing is
+            compared.
         identifiers : bool
-            Whether to keep PatientIDs, criteria that may identify a patient, and the address of the archive. False: for
-            a cohort that is published. Left out are criteria on labels, metadata, private tags, and all that
+            Whether to keep PatientIDs, criteria that may identify a patient, and the address of the archive. False is
+            for a cohort that is published: it leaves out criteria on labels, metadata, private tags, and whatever
             `deidentify` removes or replaces, such as dates and descriptions. UIDs of studies, series and instances
-            stay, and so do other criteria. `Cohort.save` has the same argument, for a cohort that is kept with them and
-            published without.
+            stay, and so do other criteria. `Cohort.save` has the same argument, for a cohort that is kept with
+            identifiers and published without.
         overwrite : bool
-            True replaces a file of that name, at the end.
+            Whether to replace an existing file.
 
         Returns
         -------
         Cohort
+            The identifiers, checksums and criteria of what is selected.
 
         Raises
         ------
         EmptySelectionError
             Nothing is selected.
         SelectionError
-            There is such a file already, and nothing was read; or an instance is not in the archive any more.
+            The file exists, and nothing was read; or an instance is not in the archive any more.
         CohortError
             The file cannot be written.
 

@@ -311,7 +311,7 @@ def test_sets_of_cohorts() -> None:
 def test_sets_of_cohorts_whose_instances_differ_are_refused() -> None:
     one, other = session_of(instance(1, KVP="100")).freeze(), session_of(instance(1, KVP="120")).freeze()
     assert one != other
-    with pytest.raises(CohortError, match=r"1 instance has other checksums .*1\.2\.1\.1\.1"):
+    with pytest.raises(CohortError, match=r"1 instance has different checksums .*1\.2\.1\.1\.1"):
         one | other
 
 
