@@ -98,6 +98,7 @@ class CohortDifference(Shown):
         -------
         pandas.DataFrame
             One row per instance, with the columns of `new`.
+
         Examples
         --------
         >>> cohort = archive.select(Modality=["CT", "MR"]).freeze()

@@ -113,7 +113,7 @@ class Run(Generic[Child]):
         return pickle.dumps(Parcel(together, self._level, len(children), rows, files))
 
     def _rows_of(self, level: Level, keys: Sequence[str]) -> dict[Level, list[IndexRow]]:
-        """Return the rows of some objects and of what contains them; for studies also those of their series if known."""
+        """Return the rows of some objects and what contains them; for studies also their series, if known."""
         rows: dict[Level, list[IndexRow]] = {}
         above: Level
         for above in ("series", "study"):
