@@ -265,7 +265,7 @@ class Source(FileReading, Protocol):
         ...
 
     def read_together(self, series: Sequence[Row]) -> Mapping[str, bytes]:
-        """Read the files of some series, which are small, with one request, where the source gains by that.
+        """Read the files of some series, which are small, all at once, where the source gains by that.
 
         Parameters
         ----------

@@ -12,8 +12,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from simple_orthanc.errors import TransportError
 from simple_orthanc.transport.address import headers_fault, parse_origin
 from simple_orthanc.transport.patience import Patience, is_number
+from simple_orthanc.transport.request import IDEMPOTENT, Request
 from simple_orthanc.transport.secret import Secret, reveal
-from simple_orthanc.transport.sending import IDEMPOTENT, Request
 
 Timeout = float | tuple[float | None, float | None]
 
@@ -124,7 +124,7 @@ def new_request(
     if params:
         params = {name: str(value).lower() if isinstance(value, bool) else value for name, value in params.items()}
     times = defaults.timeout if timeout is None else checked_times(timeout, defaults.timeout[0])
-    path = _checked_url(path, defaults.url) if _SCHEME.match(path) else _checked_path(path)
+    path = _checked_url(path, defaults.url) if _SCHEME.match(path) else checked_path(path)
     if deadline is not None and not _is_time(deadline):
         raise TransportError(f"deadline is {deadline!r}; {_A_TIME}, as in deadline=60, or None.")
     return Request(
@@ -170,7 +170,7 @@ def _is_time(seconds: object) -> bool:
     return seconds is None or (is_number(seconds) and 0 < seconds <= _LONGEST)
 
 
-def _checked_path(path: str) -> str:
+def checked_path(path: str) -> str:
     """Make a path relative to the server's root, and refuse one that would lead elsewhere."""
     relative = path.lstrip("/").replace("#", "%23")
     # Encoded dots too: they are equivalent, and are decoded before the request is sent.
@@ -201,7 +201,7 @@ def _checked_url(given: str, root: str) -> str:
             "by which it is reached."
         )
     parts, origin = urlsplit(given), urlsplit(root)
-    _checked_path(parts.path)
+    checked_path(parts.path)
     return urlunsplit((origin.scheme, origin.netloc, parts.path, parts.query, ""))
 
 

@@ -16,7 +16,7 @@ import socket
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from urllib3.util.wait import wait_for_read
@@ -28,6 +28,7 @@ from simple_orthanc.transport.bodies import AT_ONCE
 from simple_orthanc.transport.connections import MAX_IDLE, shut
 from simple_orthanc.transport.heads import END, parse_head
 from simple_orthanc.transport.pace import Pace
+from simple_orthanc.transport.pipelining import Responses
 from simple_orthanc.transport.secret import Secret
 from simple_orthanc.transport.watching import Watch
 
@@ -35,6 +36,12 @@ from simple_orthanc.transport.watching import Watch
 _MOST_HEAD = 1 << 16
 _SECONDS_BETWEEN_LOOKS = 0.2
 _NOT_IN_PATHS = re.compile(r"[^\x21-\x7e]")
+# Bytes of the requests in a row, which then never wait for room while the server waits to send responses.
+_MOST_IN_A_ROW = 1 << 14
+# Bytes of "GET  HTTP/1.1" and the two ends of lines.
+_FIRST_LINE = 17
+# After so many rows that ended early, one after the other, requests are sent one by one.
+_MOST_ENDED = 3
 
 BufferProvider = Callable[[int], memoryview]
 """Returns memory of so many bytes: the caller's own, which may be the same each time."""
@@ -97,6 +104,7 @@ class BulkReader:
     def __init__(self, host: str, port: int, headers: Mapping[str, str], pace: Pace) -> None:
         self._address, self._pace = (host, port), pace
         self._lines = Secret(_request_lines(host, port, headers))
+        self._ended = 0
         # Those that are not in use, each with the time of its last use; the last one used is reused first.
         self._free: deque[tuple[_Connection, float]] = deque()
         # A session that is deleted without having been closed leaves nothing open.
@@ -169,10 +177,82 @@ class BulkReader:
         finally:
             if wait is not None:
                 wait.over()
-            if complete:
-                self._free.append((connection, time.monotonic()))
-            else:
-                connection.close()
+            self._keep_or_close(connection, complete)
+
+    def read_several(self, paths: Sequence[str], timeout: tuple[float | None, float | None]) -> list[bytes | None]:
+        """GET several paths, sent at once over one connection.
+
+        Parameters
+        ----------
+        paths : sequence of str
+            From the root of the host, encoded.
+        timeout : (float or None, float or None)
+            Seconds for connecting, and for each wait for bytes.
+
+        Returns
+        -------
+        list of bytes or None
+            Their bodies. None where anything was not as expected, and nothing is known then.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If the call that this thread works for is interrupted.
+        """
+        bodies: list[bytes | None] = [None] * len(paths)
+        size = sum(len(path) + len(self._lines.reveal()) + _FIRST_LINE for path in paths)
+        if self._ended >= _MOST_ENDED or size > _MOST_IN_A_ROW or any(map(_NOT_IN_PATHS.search, paths)):
+            return bodies
+        interruption.check()
+        connection = self._connection()
+        complete = False
+        try:
+            complete = self._read_row(connection, paths, timeout, bodies)
+        except OSError:
+            # What was not received is asked for by itself, which tells what is wrong.
+            pass
+        finally:
+            # A new connection without any answer may not be served because of others.
+            if not connection.is_new:
+                self._ended = 0 if complete else self._ended + 1
+            self._keep_or_close(connection, complete)
+        if not complete:
+            interruption.check()
+        return bodies
+
+    def _read_row(
+        self,
+        connection: _Connection,
+        paths: Sequence[str],
+        timeout: tuple[float | None, float | None],
+        bodies: list[bytes | None],
+    ) -> bool:
+        """Fill in the bodies that come; return whether all responses came, and the connection serves further ones."""
+        sock = self._opened(connection, timeout[0])
+        if sock is None:
+            return False
+        responses, lines = Responses(sock, connection.memory, timeout[1]), self._lines
+        with interruption.ended_by(partial(shut, sock)):
+            sock.sendall(
+                b"".join(b"GET %s HTTP/1.1\r\n%s\r\n" % (path.encode("ascii"), lines.reveal()) for path in paths)
+            )
+            for number in range(len(paths)):
+                response = responses.next()
+                if response is None:
+                    return False
+                connection.answered()
+                if response.head.status == 200 and not response.head.encoding:
+                    bodies[number] = response.body
+                if response.head.is_last:
+                    return False
+            return not responses.has_more
+
+    def _keep_or_close(self, connection: _Connection, is_complete: bool) -> None:
+        """Keep a connection on which nothing is on its way any more, and close any other."""
+        if is_complete:
+            self._free.append((connection, time.monotonic()))
+        else:
+            connection.close()
 
     def _receive_head(
         self, connection: _Connection, sock: socket.socket, timeout: float | None, watch: Watch

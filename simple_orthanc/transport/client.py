@@ -24,6 +24,7 @@ from simple_orthanc.transport.arguments import (
     RequestOptions,
     Timeout,
     certificate,
+    checked_path,
     checked_rate,
     checked_times,
     existing,
@@ -36,8 +37,9 @@ from simple_orthanc.transport.failures import not_json
 from simple_orthanc.transport.json_reader import UnreadableJsonError, read_json
 from simple_orthanc.transport.pace import MOST
 from simple_orthanc.transport.patience import MOST_UNUSABLE, Patience, UnusableError
+from simple_orthanc.transport.request import Request
 from simple_orthanc.transport.secret import KeptElsewhere, Secret, hide, hide_url, reveal
-from simple_orthanc.transport.sending import Request, Sender
+from simple_orthanc.transport.sending import Sender
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -238,7 +240,7 @@ class Transport(LandsOnce):
         if body is not None:
             options["data"] = json.dumps(body).encode()
             extra["Content-Type"] = "application/json"
-        request = self._request(method, path, extra, **options)
+        request = new_request(self._defaults, method, path, extra, **options)
         return self._sender.exchange(request, partial(self._parse, request, limit), in_turn=method == "GET")
 
     def _parse(self, request: Request, limit: str, response: Response) -> Any:
@@ -268,7 +270,7 @@ class Transport(LandsOnce):
         If `parse` raises a `TransportError`, the response is not what was asked for: it is asked for again a few times,
         where that does no harm, before the error is raised. All else is as for `request`.
         """
-        request = self._request(method, path, {"Accept-Encoding": "identity"}, **options)
+        request = new_request(self._defaults, method, path, {"Accept-Encoding": "identity"}, **options)
         request = replace(request, accepted_statuses=tuple(accepted_statuses))
 
         def parsed(response: Response) -> T:
@@ -356,7 +358,11 @@ class Transport(LandsOnce):
         headers = {"Accept-Encoding": "identity"}
         if part is not None:
             headers["Range"] = f"bytes={part[0]}-{part[1] - 1}"
-        return self._sender.fetch(self._request("GET", path, headers, idempotent=True), allocate)
+        return self._sender.fetch(new_request(self._defaults, "GET", path, headers, idempotent=True), allocate)
+
+    def read_several(self, paths: Sequence[str]) -> list[bytes | None]:
+        """GET small bodies with requests that are sent at once; None is what `read_into` must ask for by itself."""
+        return self._sender.fetch_several([checked_path(path) for path in paths], self._defaults.timeout)
 
     def json_in_a_row(self, path: str, allocate: BufferProvider) -> Any:
         """GET JSON, for many short responses in a row; parameters as for `read_into`, errors as for `json`."""
@@ -399,7 +405,7 @@ class Transport(LandsOnce):
         ...         print(next(body)[128:132], body.status)
         b'DICM' 200
         """
-        request = self._request(method, path, {"Accept-Encoding": "identity"}, **options)
+        request = new_request(self._defaults, method, path, {"Accept-Encoding": "identity"}, **options)
         fail = partial(self._sender.failed, request)
         stream, response = self._sender.exchange(request, lambda opened: (Stream(opened, chunk_size, fail), opened))
         try:
@@ -434,7 +440,7 @@ class Transport(LandsOnce):
         """
         target = Path(target)
         part = target.with_name(f".{secrets.token_hex(8)}.part")
-        request = self._request(method, path, {"Accept-Encoding": "identity"}, **options)
+        request = new_request(self._defaults, method, path, {"Accept-Encoding": "identity"}, **options)
 
         def save(response: Response) -> None:
             _save(part, response)
@@ -446,11 +452,6 @@ class Transport(LandsOnce):
             os.replace(part, target)
         finally:
             part.unlink(missing_ok=True)
-
-    def _request(
-        self, method: str, path: str, own_headers: Mapping[str, str], **options: Unpack[RequestOptions]
-    ) -> Request:
-        return new_request(self._defaults, method, path, own_headers, **options)
 
 
 def _unchanged(response: HttpResponse) -> HttpResponse:

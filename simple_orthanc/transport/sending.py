@@ -8,9 +8,8 @@ import os
 import pickle
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
@@ -35,13 +34,12 @@ from simple_orthanc.transport.failures import (
     server_error,
 )
 from simple_orthanc.transport.pace import Pace
-from simple_orthanc.transport.patience import Attempts, Outage, Patience, UnusableError, is_uncertain
-from simple_orthanc.transport.secret import Secret
+from simple_orthanc.transport.patience import Attempts, Outage, UnusableError, is_uncertain
+from simple_orthanc.transport.request import Request
 from simple_orthanc.transport.watching import Watch, watched
 
 T = TypeVar("T")
 
-IDEMPOTENT = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_REDIRECTS = 5
@@ -66,46 +64,6 @@ _NOT_SECRET = {
     "transfer-encoding",
     "user-agent",
 }
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request, which may take several attempts."""
-
-    method: str
-    path: str
-    params: Mapping[str, Any] | None
-    data: Any = field(repr=False)
-    hidden_headers: Secret
-    timeout: tuple[float | None, float | None]
-    repeatable: bool
-    start: int | None
-    patience: Patience
-    minimum_rate: float
-    deadline: float | None = None
-    accepted_statuses: tuple[int, ...] = ()
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """What is sent beside the headers of the connection."""
-        headers: Mapping[str, str] = self.hidden_headers.reveal()
-        return headers
-
-    @property
-    def shown(self) -> str:
-        """The path without the query, which may hold names of patients."""
-        path = self.path.partition("?")[0]
-        return urlsplit(path).path if self.is_absolute else f"/{path}"
-
-    @property
-    def is_absolute(self) -> bool:
-        """Whether the path is a whole URL, not one below the server's root."""
-        return self.path.startswith(("http://", "https://"))
-
-    def rewind(self) -> None:
-        """Go back to the beginning of the body, for another attempt."""
-        if self.start is not None:
-            self.data.seek(self.start)
 
 
 class Sender:
@@ -267,6 +225,23 @@ class Sender:
                 watch,
                 request.headers.get("Range"),
             )
+
+    def fetch_several(self, paths: Sequence[str], timeout: tuple[float | None, float | None]) -> list[bytes | None]:
+        """GET some bodies with requests that are sent at once; None for each that must be asked for by itself."""
+        bulk = self._bulk_reader()
+        # The address may be wrong until the server has answered.
+        if bulk is None or not self._contacted:
+            return [None] * len(paths)
+        with self._lock:
+            self.sent += len(paths)
+        root = urlsplit(self.url).path
+        with self.pace.turn():
+            bodies = bulk.read_several([f"{root}/{path}" for path in paths], timeout)
+            for _ in range(len(paths) - bodies.count(None)):
+                self.pace.succeeded()
+        if bodies.count(None) < len(paths):
+            self._outage.over()
+        return bodies
 
     def _bulk_reader(self) -> BulkReader | None:
         """Return the reader of many plain GETs, if it sends exactly what `exchange` would send."""

@@ -46,6 +46,8 @@ _PART_GONE = 10
 MAX_UIDS = 400
 # So many objects are requested by their ids at once.
 MAX_IDS = 200
+# How many times as long as in a listing an object takes the server that is found by its id.
+_TIMES_BY_ID = 4
 # From this many instances on, two requests about a few studies take less time than one that goes through all instances.
 _LARGE = 5000
 # Up to this many patterns are sent as one find each; for more, the level is listed.
@@ -182,12 +184,29 @@ class Finder:
 
     def by_id(self, level: Level, ids: Iterable[str]) -> list[dict[str, Any]]:
         """Return the objects with these ids; one that is gone is left out."""
-        answers: list[dict[str, Any]] = []
-        for batch in batches(list(ids), MAX_IDS):
+
+        def answers(batch: Sequence[str]) -> list[dict[str, Any]]:
             body = {"Resources": list(batch), "Level": ORTHANC_LEVEL[level], "Short": True, "Metadata": False}
             path = "/tools/bulk-content"
-            answers += filter(None, ask(self._transport, "POST", path, is_objects, body=body, idempotent=True))
-        return answers
+            return list(filter(None, ask(self._transport, "POST", path, is_objects, body=body, idempotent=True)))
+
+        # The server takes as long for them at the same time.
+        workers = self._transport.at_once(nearby=1)
+        found = run_all(answers, list(batches(list(ids), MAX_IDS)), workers=workers)
+        return [answer for each in found for answer in each]
+
+    @property
+    def is_quicker_by_id(self) -> bool:
+        """Whether objects are found sooner by their ids than by the UIDs of what they are in.
+
+        Orthanc 1.10.1 takes 0.05 ms of processor time for each of 10,000 instances by its id, and 0.3 ms in a find.
+        """
+        return not self._rest.capabilities.extended_find
+
+    def is_listed_sooner(self, level: Level, number: int) -> bool:
+        """Check whether a whole level is listed sooner than so many of its objects are found by their ids."""
+        counts = self._observed.counts or self.count()
+        return _TIMES_BY_ID * number > counts[level]
 
     def completed(
         self, level: Level, answers: Iterable[dict[str, Any]], expected: Collection[str]

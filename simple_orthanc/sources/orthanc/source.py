@@ -67,8 +67,6 @@ _GROUPS: dict[Level, tuple[str, ...]] = {
 _COLUMNS = {level: {number: (tag.name, tag.vr) for number, tag in tags.items()} for level, tags in INDEX_TAGS.items()}
 # Neither padded nor several values, and without any sign that it was not decoded.
 _PLAIN = re.compile("[0-9A-Za-z^._:+-](?:[0-9A-Za-z ^._:+-]*[0-9A-Za-z^._:+-])?").fullmatch
-# How many times as long as in a listing an object takes the server that is found by its id.
-_TIMES_BY_ID = 4
 _ORTHANC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}\Z")
 
 
@@ -234,6 +232,9 @@ class OrthancSource:
             # In half the time of a find by UID.
             yield from self._below_one(level, parents[0])
             return
+        if self._finder.is_quicker_by_id and not any(row.has_unknown_children for row in parents):
+            yield from self._rows_by_id(level, [key for row in parents for key in row.children])
+            return
         keyword = _UID_OF_PARENT[level]
         uids = [str((row.values.get(keyword) or ("",))[0]) for row in parents]
         parent_keys = {row.key for row in parents}
@@ -259,18 +260,15 @@ class OrthancSource:
 
     def rows(self, level: Level, keys: Sequence[str]) -> Iterator[Row]:
         """Yield the rows with these keys."""
-        if len(keys) > MAX_IDS and self._is_listed_sooner(level, len(keys)):
+        if len(keys) > MAX_IDS and self._finder.is_listed_sooner(level, len(keys)):
             wanted = set(keys)
             yield from (row for row in self.listing(level) if row.key in wanted)
         else:
-            asked = self._listed_files.ask()
-            answers = self._finder.completed(level, self._finder.by_id(level, keys), keys)
-            yield from self._to_rows(level, asked, answers)
+            yield from self._rows_by_id(level, keys)
 
-    def _is_listed_sooner(self, level: Level, number: int) -> bool:
-        """Check whether a whole level is listed sooner than so many of its objects are found by their ids."""
-        counts = self._observed.counts or self.counts()
-        return _TIMES_BY_ID * number > counts[level]
+    def _rows_by_id(self, level: Level, keys: Sequence[str]) -> list[Row]:
+        asked = self._listed_files.ask()
+        return self._to_rows(level, asked, self._finder.completed(level, self._finder.by_id(level, keys), keys))
 
     def _to_rows(self, level: Level, asked: Asked, answers: Iterable[Mapping[str, Any]]) -> list[Row]:
         """Return the rows for answers to what was announced before it was asked."""
@@ -405,8 +403,10 @@ class OrthancSource:
         return self._reader.stored_md5(key)
 
     def read_together(self, series: Sequence[Row]) -> dict[str, bytes]:
-        """Read the files of series of small files from one archive, where that is quicker."""
-        return self._archives.read(series)
+        """Read the files of series of small files, from one archive where that is quicker, else in rows."""
+        files = self._archives.read(series)
+        others = [key for row in series for key in row.children if key not in files]
+        return {**files, **self._reader.read_several(others)}
 
     def at_once(self, keys: Sequence[str], headers: bool = False) -> int:
         """Return how many files, or headers, are best read at a time: more where the server is far away."""
