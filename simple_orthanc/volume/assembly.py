@@ -15,6 +15,7 @@ from simple_orthanc.pixels.padding import background_value, padding_mask
 from simple_orthanc.pixels.sample_format import stored_dtype
 from simple_orthanc.volume.choosing import Stack, apply_gaps
 from simple_orthanc.volume.coordinates import find_coordinates
+from simple_orthanc.volume.frame_table import FrameTable
 from simple_orthanc.volume.frame_values import FrameValues, frames_of, slots_of
 from simple_orthanc.volume.planes import Plane
 from simple_orthanc.volume.segment_drawing import draw_segment, label_map_dtype
@@ -22,7 +23,6 @@ from simple_orthanc.volume.slice_parts import kept_slices, parts_of
 from simple_orthanc.volume.volume import AXES, Volume
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import NDArray
 
 
@@ -166,7 +166,8 @@ def make_volume(
         coordinates[axis], coordinate_units[axis] = found.values, found.unit
         if found.directions:
             coordinates["direction"], coordinate_units["direction"] = found.directions, ""
-        table[axis] = [value for stack, value in zip(chosen, found.values, strict=True) for _ in stack.planes]
+        steps = [value for stack, value in zip(chosen, found.values, strict=True) for _ in stack.planes]
+        table = table.with_column(axis, steps)
     return Volume(
         array=array,
         geometry=first.geometry,
@@ -215,18 +216,17 @@ def require_regular(stacks: Stack | Sequence[Stack], gaps: str) -> list[Stack]:
     return chosen
 
 
-def _table(chosen: Sequence[Stack], slopes: Sequence[float]) -> pd.DataFrame:
-    import pandas as pd
-
-    pairs = [pair for stack in chosen for pair in zip(stack.slice_indices, stack.planes, strict=True)]
-    columns: dict[str, Any] = {
-        "SOPInstanceUID": [plane.uid for _, plane in pairs],
-        "frame": [plane.frame_index + 1 for _, plane in pairs],
-        "position": [plane.position for _, plane in pairs],
-        "slope": list(slopes),
-    }
-    table: pd.DataFrame = pd.DataFrame(columns, index=pd.Index([slice_index for slice_index, _ in pairs], name="slice"))
-    return table
+def _table(chosen: Sequence[Stack], slopes: Sequence[float]) -> FrameTable:
+    planes = [plane for stack in chosen for plane in stack.planes]
+    return FrameTable(
+        [slice_index for stack in chosen for slice_index in stack.slice_indices],
+        (
+            ("SOPInstanceUID", [plane.uid for plane in planes]),
+            ("frame", [plane.frame_index + 1 for plane in planes]),
+            ("position", [plane.position for plane in planes]),
+            ("slope", slopes),
+        ),
+    )
 
 
 def _label_map(stack: Stack, headers: Sequence[Dataset], stored: Callable[[int], NDArray[Any]], units: str) -> Volume:

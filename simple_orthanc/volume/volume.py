@@ -15,6 +15,7 @@ from simple_orthanc.showing.text import safe
 from simple_orthanc.volume import export, plotting
 from simple_orthanc.volume import properties as volume_properties
 from simple_orthanc.volume.conversions import Converts
+from simple_orthanc.volume.frame_table import MADE_WHEN_READ, MadeWhenRead
 from simple_orthanc.volume.geometry import Geometry, Vector
 from simple_orthanc.volume.handover import HandsOver
 from simple_orthanc.volume.operations import ArrayOperations
@@ -98,7 +99,7 @@ class Volume(ArrayOperations, Converts, HandsOver, WritesDicom, Viewing, Shown):
     header: Dataset
     units: str = ""
     padding_mask: NDArray[np.bool_] | None = None
-    slices: pd.DataFrame | None = None
+    slices: MadeWhenRead = MADE_WHEN_READ
     log: tuple[str, ...] = ()
     suv: Any = None
     dims: tuple[str, ...] = AXES
