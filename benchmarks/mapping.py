@@ -27,7 +27,7 @@ from simple_orthanc.phantom import as_bytes, make_series
 if TYPE_CHECKING:
     import pandas as pd
 
-SERIES, SHAPE = 200, (10, 64, 64)
+SERIES, SHAPE = 1000, (10, 64, 64)
 _ROUNDS = 3
 _STEPS = 300_000
 THREADS, ONE, TWO = "threads", "one process", "two processes"
