@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
+from pydicom.uid import UID, VLWholeSlideMicroscopyImageStorage
 
 from simple_orthanc import limits
 from simple_orthanc.dicom import header as elements
@@ -301,8 +301,34 @@ def _check_frame_count(header: Dataset, frames: int) -> None:
         )
 
 
+def check_no_tiles(header: Dataset) -> None:
+    """Refuse an image whose frames are tiles beside each other (PS3.3 C.7.6.17.3), and no slices.
+
+    Raises
+    ------
+    VolumeError
+        It is a whole-slide image, or a segmentation or parametric map of one.
+    """
+    frames = elements.frame_count(header)
+    whole, tile = (
+        tuple(elements.number_or_none(header, f"{prefix}{name}") or 0 for name in ("Rows", "Columns"))
+        for prefix in ("TotalPixelMatrix", "")
+    )
+    is_slide = elements.text(header, "SOPClassUID") == VLWholeSlideMicroscopyImageStorage and frames > 1
+    if not is_slide and not any(large > small > 0 for large, small in zip(whole, tile, strict=True)):
+        return
+    uid = elements.text(header, "SOPInstanceUID")
+    raise VolumeError(
+        "A volume was requested from a whole-slide image, whose frames are tiles of one plane and no slices: "
+        f"SOPInstanceUID {uid} has {frames} of {tile[0]:g} x {tile[1]:g} pixels. Leave it out with "
+        f'exclude(SOPInstanceUID="{uid}"), or store its file with download() and read it with a program for whole '
+        "slides."
+    )
+
+
 def _read_object(index: int, header: Dataset, spacing: float | None) -> Iterator[Plane]:
     frames = elements.frame_count(header)
+    check_no_tiles(header)
     _check_frame_count(header, frames)
     groups = elements.functional_groups(header, frames)
     check_groups(header, frames, groups)

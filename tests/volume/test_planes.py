@@ -10,6 +10,7 @@ import pytest
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.uid import VLWholeSlideMicroscopyImageStorage
 
 from simple_orthanc.dicom.header import interned, store, stored_elements
 from simple_orthanc.errors import (
@@ -183,6 +184,29 @@ def test_a_number_of_frames_that_cannot_be_there_is_refused_at_once(frames: int,
         image.SharedFunctionalGroupsSequence = [Dataset()]
     with pytest.raises(VolumeError, match=rf"NumberOfFrames \(0028,0008\) of .* is {frames}.*exclude\("):
         read_planes([image])
+
+
+@pytest.mark.parametrize(
+    ("tags", "is_refused"),
+    [
+        ({"TotalPixelMatrixRows": 8, "TotalPixelMatrixColumns": 8}, True),
+        ({"TotalPixelMatrixRows": 4, "TotalPixelMatrixColumns": 16, "Modality": "SEG"}, True),
+        ({"SOPClassUID": VLWholeSlideMicroscopyImageStorage}, True),
+        ({"TotalPixelMatrixRows": 4, "TotalPixelMatrixColumns": 4}, False),
+        ({"TotalPixelMatrixRows": 0, "TotalPixelMatrixColumns": None}, False),
+    ],
+)
+def test_tiles_are_no_slices(tags: dict[str, Any], is_refused: bool) -> None:
+    image = make_enhanced((4, 4, 4))
+    for keyword, value in tags.items():
+        setattr(image, keyword, value)
+    if is_refused:
+        with pytest.raises(
+            VolumeError, match=r"frames are tiles of one plane and no slices: .* has 4 of 4 x 4 pixels\."
+        ):
+            read_planes([image])
+    else:
+        assert len(read_planes([image])) == 4
 
 
 def test_more_frames_than_groups_are_refused() -> None:

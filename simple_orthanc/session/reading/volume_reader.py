@@ -58,7 +58,7 @@ from simple_orthanc.volume.choosing import (
     plan_stacks,
     summarize,
 )
-from simple_orthanc.volume.planes import read_planes
+from simple_orthanc.volume.planes import check_no_tiles, read_planes
 from simple_orthanc.volume.slice_parts import objects_of
 from simple_orthanc.volume.stacking import check_spacing
 from simple_orthanc.volume.volume import Volume
@@ -255,6 +255,7 @@ class VolumeReader:
         return {**unreadable_objects(fetcher.headers), **reasons}
 
     def _check_objects(self, count: int, first: Dataset) -> None:
+        check_no_tiles(first)
         needed = count * volume_bytes(first, self._request.units)
         self.check_memory(needed, f"{count} instances like the first")
 

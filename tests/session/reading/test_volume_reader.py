@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from simple_orthanc import Session, VolumeError
-from simple_orthanc.phantom import make_series
+from simple_orthanc.phantom import make_enhanced, make_series
 from simple_orthanc.session.reading import volume_reader
 from simple_orthanc.session.reading.volume_reader import VolumeRequest
 from tests.memory_source import MemorySource
@@ -47,6 +47,18 @@ def test_a_volume_that_does_not_fit_into_memory_is_refused(monkeypatch: pytest.M
         session.get_volumes()[label]
     monkeypatch.setattr(volume_reader, "free_memory", lambda: None)
     assert session.get_array().nbytes == 96
+
+
+@pytest.mark.parametrize("arguments", [{}, {"slices": 1}, {"lazy": True}], ids=str)
+def test_a_whole_slide_image_is_refused_before_its_pixels_are_fetched(arguments: dict[str, Any]) -> None:
+    slide = make_enhanced((4, 4, 4), TotalPixelMatrixRows=8, TotalPixelMatrixColumns=8)
+    source = MemorySource([slide])
+    with pytest.raises(VolumeError, match="whole-slide image, whose frames are tiles of one plane and no slices"):
+        Session(source).get_volume(**arguments)
+    table = Session(source).volume_table()
+    assert table.regular.tolist() == [False]
+    assert "tiles of one plane" in table.reason[0]
+    assert "content" not in source.asked
 
 
 def test_labels_of_series_with_one_name_stay_apart() -> None:
