@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import warnings
 from typing import TYPE_CHECKING, Any
 
-from simple_orthanc.errors import SelectionError, UnsupportedError, stacklevel
-from simple_orthanc.showing.text import counted, safe
+from simple_orthanc.errors import SelectionError, UnsupportedError
 
 if TYPE_CHECKING:
     from simple_orthanc.selection.source import Source
@@ -84,22 +82,8 @@ def open_offline(cache: str | os.PathLike[str] | Cache | None, archive: str) -> 
             + (f"It holds files of {listed}. " if others else "It is empty. ")
             + "Files are kept when they are read or downloaded with the same cache and without offline=True."
         )
-    _tell_in_part(source)
+    source.tell_in_part()
     return source
-
-
-def _tell_in_part(source: OfflineSource) -> None:
-    in_part = source.in_part()
-    if in_part:
-        uid, held, listed = in_part[0]
-        what = counted(len(in_part), "series", "series")
-        warnings.warn(
-            f"The cache {source.cache.folder} holds {what} of {source.address} only in part, such as {held:,} of "
-            f"{listed:,} instances of {safe(uid)}, so that volumes lack slices: some files were not read, or were "
-            "removed to make room. Read or download() them with the same cache and without offline=True; a frozen "
-            "cohort is opened only if it is there as a whole.",
-            stacklevel=stacklevel(),
-        )
 
 
 def is_offline(source: Source) -> bool:

@@ -201,7 +201,13 @@ def test_a_series_of_which_files_were_removed_to_make_room_is_told(tmp_path: Pat
         size = Cache(tmp_path / "cache").size
         Cache(tmp_path / "cache", limit=size - 1)
         with pytest.warns(UserWarning, match=r"only in part, such as 3 of 4 instances"):
-            assert Orthanc(server.url, cache=tmp_path / "cache", offline=True).instance_count == 6
+            offline = Orthanc(server.url, cache=tmp_path / "cache", offline=True)
+        assert offline.instance_count == 6
+        # Another process makes room.
+        Cache(tmp_path / "cache", limit=size - size // 7 - 1)
+        with pytest.warns(UserWarning, match=r"only in part, such as 2 of 4 instances"):
+            offline.refresh()
+        assert offline.refresh().instance_count == 5
 
 
 def test_a_series_that_has_grown_since_is_there_in_part(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,13 @@ from simple_orthanc.dicom.header import read_value
 from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.dicom.tags import Tag
 from simple_orthanc.dicom.values import Value
-from simple_orthanc.errors import SelectionError, UnsupportedError
+from simple_orthanc.errors import SelectionError, UnsupportedError, stacklevel
 from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_header
 from simple_orthanc.files.tag_reader import STEP
 from simple_orthanc.selection.file_reading import StoredFile
-from simple_orthanc.selection.source import Row
+from simple_orthanc.selection.source import Changes, Revision, Row
+from simple_orthanc.showing.text import counted, safe
 from simple_orthanc.sources.cache import entries
 from simple_orthanc.sources.cache.cache import Cache, entry_store, kept_files
 from simple_orthanc.sources.cache.entries import Entry, Record
@@ -118,21 +120,38 @@ class OfflineSource(LandsOnce, IndexSource):
         found = (store.read(path, bool, lambda _, entry: entry.record.archive, is_use=False) for path in store.paths())
         return sorted(set(filter(None, found)))
 
-    def in_part(self) -> list[tuple[str, int, int]]:
-        """List the series of which files are missing, as far as the server listed them when others were kept.
+    def changes(self, since: Revision) -> Changes:
+        """Look at what is in the cache again, and return what was added and whether anything was removed."""
+        changes = super().changes(since)
+        if changes.removed:
+            self.tell_in_part()
+        return changes
 
-        Returns
-        -------
-        list of (str, int, int)
-            SeriesInstanceUID, how many files are there, and how many were listed.
+    def tell_in_part(self) -> None:
+        """Warn if files of some series are missing, as far as the server listed them when others were kept.
+
+        Warns
+        -----
+        UserWarning
+            It names one of these series, with how many files are there and how many were listed.
         """
-        found: list[tuple[str, int, int]] = []
+        in_part: list[tuple[Row, int]] = []
         for row in self.listing("series"):
             records = [self._known[self.index.instances[key].path][0] for key in row.children]
             listed = max((record.siblings or 0 for record in records), default=0)
             if listed > len(records):
-                found.append((str((row.values.get("SeriesInstanceUID") or ("",))[0]), len(records), listed))
-        return found
+                in_part.append((row, listed))
+        if not in_part:
+            return
+        row, listed = in_part[0]
+        what, uid = counted(len(in_part), "series", "series"), (row.values.get("SeriesInstanceUID") or ("",))[0]
+        warnings.warn(
+            f"The cache {self.cache.folder} holds {what} of {self.address} only in part, such as "
+            f"{len(row.children):,} of {listed:,} instances of {safe(str(uid))}, so that volumes lack slices: some "
+            "files were not read, or were removed to make room. Read or download() them with the same cache and "
+            "without offline=True; a frozen cohort is opened only if it is there as a whole.",
+            stacklevel=stacklevel(),
+        )
 
     def _tags(self, key: str, tags: tuple[Tag, ...]) -> Mapping[str, Value]:
         header = self.header(key)

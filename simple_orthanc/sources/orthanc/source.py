@@ -100,8 +100,7 @@ class OrthancSource:
         self.rest = transport.kept(Rest)
         self._finder = Finder(self.transport, self.rest, self._observed)
         self._replacements = Replacements(self.transport, self._listed_files)
-        is_current = self._replacements.is_current
-        self._kept = None if self.cache is None else kept_files(self.cache, self.description, is_current)
+        self._kept = None if cache is None else kept_files(cache, self.description, self._replacements.is_current)
         self._reader = FileReader(self.transport, self.rest, self._listed_files, self._checksums, self._kept)
         self._listings = Listings(self._finder)
         self._archives = ArchiveReader(self.transport, self.rest, self._reader)
