@@ -130,6 +130,19 @@ def test_a_file_that_was_removed_meanwhile_is_named(before: Before) -> None:
         session.get_array()
 
 
+def test_a_file_that_another_thread_has_found_gone_is_named(before: Before) -> None:
+    session = before.offline().select(Modality="CT")
+    other = session.copy()
+    looked_at = session._source.index  # type: ignore[attr-defined]
+    Cache(before.cache).clear()
+    with pytest.warns(UserWarning, match="Nothing is selected any more"):
+        other.refresh()
+    # As a thread finds it that had begun before.
+    session._source._index = looked_at  # type: ignore[attr-defined]
+    with pytest.raises(SelectionError, match=r"is not in the cache .* any more: .* without offline=True"):
+        session.get_array()
+
+
 def test_a_damaged_file_is_not_read(before: Before) -> None:
     for path in (before.cache / "entries").rglob("*"):
         if path.is_file():

@@ -102,9 +102,11 @@ class OfflineSource(LandsOnce, IndexSource):
     def _entry(self, key: str) -> tuple[str, Stamp, Item]:
         """Return the server's key of an instance, the stamp of its file, and what that holds."""
         item = self.index.instances.get(key)
-        if item is None:
+        # Another thread may look again meanwhile.
+        known = None if item is None else self._known.get(item.path)
+        if item is None or known is None:
             raise self._gone()
-        record, _ = self._known[item.path]
+        record, _ = known
         return record.key, Stamp(record.stamp, record.md5), item
 
     def _gone(self) -> SelectionError:
@@ -136,8 +138,10 @@ class OfflineSource(LandsOnce, IndexSource):
             It names one of these series, with how many files are there and how many were listed.
         """
         in_part: list[tuple[Row, int]] = []
-        for row in self.listing("series"):
-            records = [self._known[self.index.instances[key].path][0] for key in row.children]
+        with self._lock:
+            index, known = self.index, self._known
+        for row in index.rows("series", list(index.keys("series"))):
+            records = [known[index.instances[key].path][0] for key in row.children]
             listed = max((record.siblings or 0 for record in records), default=0)
             if listed > len(records):
                 in_part.append((row, listed))
