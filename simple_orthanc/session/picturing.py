@@ -30,9 +30,12 @@ if TYPE_CHECKING:
     from simple_orthanc.pixels.processes import DecodingProcesses
     from simple_orthanc.volume.contact_sheet import Picture
     from simple_orthanc.volume.niivue import VolumeViewer
+    from simple_orthanc.volume.volume import Volume
 
 # Each holds one whole object.
 _WORKERS = 4
+# So many objects of a series without an image in its middle are looked at for one.
+_MOST_TRIED = 20
 # Whole-slide images, of many gigabytes, are not read as a whole.
 _NOT_READ = {"SM": "a whole-slide image, which is not read as a whole"}
 # Pixels of a picture in which anything is seen, and of one that no screen shows.
@@ -104,7 +107,7 @@ class Picturing(Reading):
 
             def content_of(number: int) -> Picture | str:
                 own = instances[series[number]]
-                return _NOT_READ.get(modalities[number]) or self._picture(own[len(own) // 2], processes)
+                return _NOT_READ.get(modalities[number]) or self._picture(own, processes)
 
             contents = run_all(content_of, range(len(series)), workers=_WORKERS, label="reading images")
         labels = self._labels(series, [self._counted(instances[key]) for key in series])
@@ -118,9 +121,9 @@ class Picturing(Reading):
     def thumbnail(self, size: int = 256) -> Image:
         """Draw the middle slice of the selected series small, as `gallery` draws that of many.
 
-        One object is read: the middle one in the usual order. If it has several frames, the middle frame of its first
-        volume is drawn. The slice is turned for a reader, with a letter at each side, and windowed by itself, as by
-        `Volume.plot`.
+        One object is read: the middle one in the usual order, or the image nearest to it where that is raw data. If it
+        has several frames, the middle frame of its first volume is drawn. The slice is turned for a reader, with a
+        letter at each side, and windowed by itself, as by `Volume.plot`.
 
         Parameters
         ----------
@@ -159,7 +162,6 @@ class Picturing(Reading):
                 "size=256."
             )
         from simple_orthanc.pixels.processes import DecodingProcesses
-        from simple_orthanc.session.reading.volume_reader import read_middle_slice
         from simple_orthanc.volume.thumbnails import slice_picture
 
         self._check_has_files()
@@ -177,7 +179,7 @@ class Picturing(Reading):
             raise UnsupportedError(f"A thumbnail was requested of {_NOT_READ[modality]}.")
         own = self._instances_of(every)[every[0]]
         with DecodingProcesses(1) as processes:
-            volume, _ = read_middle_slice(self._source, own[len(own) // 2], processes)
+            volume, _ = self._middle_slice(own, processes)
         return slice_picture(volume, int(size))
 
     def view(self, overlay: Any = None, *, allow_other_frame: bool = False) -> VolumeViewer:
@@ -231,13 +233,28 @@ class Picturing(Reading):
             owned[owner].append(key)
         return owned
 
-    def _picture(self, key: str, processes: DecodingProcesses) -> Picture | str:
-        """Read one object; return its middle slice, or why there is none."""
+    def _middle_slice(self, own: Sequence[str], processes: DecodingProcesses) -> tuple[Volume, str]:
+        """Read the middle slice of a series, and which one that is of its object; what is no image has none."""
         from simple_orthanc.session.reading.volume_reader import read_middle_slice
+        from simple_orthanc.volume.planes import has_image
+
+        middle = len(own) // 2
+        try:
+            return read_middle_slice(self._source, own[middle], processes)
+        except NoPixelDataError:
+            nearest = sorted((number for number in range(len(own)) if number != middle), key=lambda n: abs(n - middle))
+            images = (own[number] for number in nearest[:_MOST_TRIED] if has_image(self._source.header(own[number])))
+            image = next(images, None)
+            if image is None:
+                raise
+        return read_middle_slice(self._source, image, processes)
+
+    def _picture(self, own: Sequence[str], processes: DecodingProcesses) -> Picture | str:
+        """Read one object of a series; return its middle slice, or why there is none."""
         from simple_orthanc.volume.contact_sheet import picture_of
 
         try:
-            return picture_of(*read_middle_slice(self._source, key, processes))
+            return picture_of(*self._middle_slice(own, processes))
         except NoPixelDataError:
             return "no images"
         except OrthancError as error:

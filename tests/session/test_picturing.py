@@ -307,6 +307,21 @@ def test_a_thumbnail_of_colour_and_of_many_frames() -> None:
     assert (middle > 0).sum() == 4
 
 
+@pytest.mark.parametrize("raw", [[1], [10], [1, 2, 3], [-1, 0, 9], [10, 11, 12, 13]])
+def test_raw_data_in_the_middle_of_a_series_hides_no_image(raw: list[int]) -> None:
+    (image,) = series(1, (1, 8, 10), InstanceNumber=5)
+    others = [instance(100 + number, Modality="CT", SeriesNumber=1, InstanceNumber=number) for number in raw]
+    for other in others:
+        other.SeriesInstanceUID, other.StudyInstanceUID = image.SeriesInstanceUID, image.StudyInstanceUID
+        other.SOPClassUID = "1.2.840.10008.5.1.4.1.1.66"
+    expected = session_of(image)
+    session = session_of(image, *others)
+    assert np.array_equal(np.asarray(session.thumbnail(64)), np.asarray(expected.thumbnail(64)))
+    assert contents(session.gallery()) == contents(expected.gallery())
+    with pytest.raises(NoPixelDataError):
+        session_of(*others).thumbnail()
+
+
 @pytest.mark.parametrize("size", [0, -1, 15, 4097, 10**9, 1.5, "256", None, True])
 def test_a_thumbnail_of_no_size_is_refused(size: Any) -> None:
     session = session_of(*series(1))
