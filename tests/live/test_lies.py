@@ -45,7 +45,7 @@ def test_a_limit_on_results_hides_nothing(make_server: MakeServer) -> None:
 def test_a_limit_on_results_hides_no_study(
     make_server: MakeServer, monkeypatch: pytest.MonkeyPatch, series: int, large: int
 ) -> None:
-    monkeypatch.setattr("simple_orthanc.sources.orthanc.find._LARGE", large)
+    monkeypatch.setattr("simple_orthanc.sources.orthanc.find_limit._LARGE", large)
     server = make_server({"LimitFindResults": 4, "LimitFindInstances": 4})
     studies = {"ADAMS": 2, "BAKER": 4, "CLARK": 5}
     for patient, (name, count) in enumerate(studies.items()):
@@ -62,7 +62,7 @@ def test_a_limit_on_results_hides_no_study(
 def test_a_patient_in_a_large_archive_is_found_in_four_requests(
     make_server: MakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("simple_orthanc.sources.orthanc.find._LARGE", 0)
+    monkeypatch.setattr("simple_orthanc.sources.orthanc.find_limit._LARGE", 0)
     server = make_server({})
     for number in range(12):
         uids = {"StudyInstanceUID": f"1.2.{number // 2}", "SeriesInstanceUID": f"1.2.{number // 2}.{number}"}

@@ -27,7 +27,8 @@ from simple_orthanc.rest import Rest
 from simple_orthanc.selection.source import Row, batches
 from simple_orthanc.sources.charset_check import CHARACTER_SET, is_decodable, is_mangled
 from simple_orthanc.sources.orthanc.answers import checked, is_tags
-from simple_orthanc.sources.orthanc.find import MAX_UIDS, Finder
+from simple_orthanc.sources.orthanc.find import Finder
+from simple_orthanc.sources.orthanc.find_limit import MAX_UIDS
 from simple_orthanc.transport import Transport
 
 # What a find answers from what the server knows, or not at all, and never from the file: InstanceAvailability,

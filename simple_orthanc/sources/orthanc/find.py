@@ -6,7 +6,8 @@ What the server is trusted with, and why
   to hold every match: whatever the server folds in its own way (accents, ``_``, ``%``) is sent as ``*``.
 - ``LimitFindResults`` cuts answers silently and is nowhere reported. So every find is paged, and a page counts as the
   last only if it is empty or smaller than a page that this server has already returned. Before Orthanc 1.12.5 the limit
-  applies before pages are taken, so there a listing replaces a find that may have been cut.
+  applies before pages are taken, so there a listing replaces a find that may have been cut. See
+  `simple_orthanc.sources.orthanc.find_limit`.
 - What is deleted while the pages of a find are read moves other objects to pages that were read before. So each page
   begins with the last row of the one before, and the find begins again if that row is not there any more.
 """
@@ -14,42 +15,37 @@ What the server is trusted with, and why
 from __future__ import annotations
 
 import re
-import threading
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from simple_orthanc.concurrency.threads import map_ordered, run_all
-from simple_orthanc.dicom.levels import LEVELS, Level, depth
-from simple_orthanc.dicom.tags import Tag, parse_tag
-from simple_orthanc.errors import NotFoundError, TransportError
+from simple_orthanc.dicom.levels import Level
+from simple_orthanc.dicom.tags import Tag
+from simple_orthanc.errors import NotFoundError, OrthancError, TransportError
 from simple_orthanc.rest import Rest
 from simple_orthanc.rest.levels import ORTHANC_LEVEL, ROUTE
 from simple_orthanc.selection.source import batches
 from simple_orthanc.sources.orthanc.answers import ask, has, is_ids, is_objects, raise_if_held
 from simple_orthanc.sources.orthanc.changes import count_all
+from simple_orthanc.sources.orthanc.find_limit import CHILDREN, MAX_UIDS, PAGES_WHOLE, FindLimit, Observed
 from simple_orthanc.transport import Transport, UnusableError
 
 # A page of a listing: large, since the server's own work per row is the same, and bounded, since it is held in memory.
 PAGE = 5000
-# This many pages of a find are requested at once, from this many objects on; over a slow link, where the first pages
-# arrive while the server makes the others, from fewer on.
+# This many pages are requested at once, from this many objects on; over a slow link, where the first pages arrive while
+# the server makes the others, from fewer on.
 _PAGES_AT_ONCE = 4
 _WORTH_PAGES_AT_ONCE, _WORTH_PAGES_FAR_AWAY = 4000, 400
-# From this version on a find can be paged to its end whatever LimitFindResults says.
-_PAGES_WHOLE = (1, 12, 5)
-# Before, it looks up the objects of a page one by one, and leaves out what was deleted since it found them. So a page
-# that lacks less than this part of its rows may be full.
+# A find may leave out what is deleted meanwhile: before Orthanc 1.12.5 it looks up the objects of a page one by one. So
+# a page that lacks less than this part of its rows may be full.
 _PART_GONE = 10
-# How many UIDs one find may list: SQLite takes a bounded number of parameters.
-MAX_UIDS = 400
 # So many objects are requested by their ids at once.
 MAX_IDS = 200
 # How many times as long as in a listing an object takes the server that is found by its id.
 _TIMES_BY_ID = 4
-# From this many instances on, two requests about a few studies take less time than one that goes through all instances.
-_LARGE = 5000
 # Up to this many patterns are sent as one find each; for more, the level is listed.
 _MAX_PATTERNS = 8
 
@@ -62,29 +58,14 @@ _CONTENT: dict[Level, list[str]] = {
 # What only a find tells of an object.
 _ONLY_FOUND = frozenset({"Labels", "MetadataQuery"})
 PARENT_KEY = {"study": "ParentPatient", "series": "ParentStudy", "instance": "ParentSeries"}
-_CHILDREN: dict[Level, str] = {"study": "Studies", "series": "Series", "instance": "Instances"}
 _PARENT_LEVEL: dict[Level, Level] = {"study": "patient", "series": "study", "instance": "series"}
-
-_STUDY_UID = parse_tag("StudyInstanceUID")
 
 # A character that the server folds away leaves nothing behind, so that not even "?" would match it.
 _UNSAFE = re.compile(r"[^A-Za-z0-9 .^*,:;()+/-]+")
 
 
-@dataclass
-class Observed:
-    """What has been observed of a server.
-
-    Attributes
-    ----------
-    counts : mapping
-        How much there was at each level when it was last counted; empty before.
-    largest_page : dict
-        The largest page that a find of instances (True) or of other objects (False) has returned.
-    """
-
-    counts: Mapping[Level, int] = field(default_factory=dict)
-    largest_page: dict[bool, int] = field(default_factory=dict)
+Arrived = Callable[[Sequence[Mapping[str, Any]]], object]
+"""Called with the objects that have arrived."""
 
 
 class Finder:
@@ -102,25 +83,37 @@ class Finder:
 
     def __init__(self, transport: Transport, rest: Rest, observed: Observed) -> None:
         self._transport, self._rest, self._observed = transport, rest, observed
-        self._lock = threading.Lock()
+        self._limit = FindLimit(
+            transport, rest, self._page, partial(self._listed, "study"), self._known_counts, observed
+        )
 
     def count(self) -> Mapping[Level, int]:
         """Count everything, at each level."""
         self._observed.counts = count_all(self._transport)
         return self._observed.counts
 
-    def all(self, level: Level) -> list[dict[str, Any]]:
+    def _known_counts(self) -> Mapping[Level, int]:
+        return self._observed.counts or self.count()
+
+    def all(self, level: Level, arrived: Arrived | None = None) -> list[dict[str, Any]]:
         """Return all objects of a level: as many as the server counts.
+
+        Parameters
+        ----------
+        level : str
+            The level of the objects.
+        arrived : callable, optional
+            Called with the objects of each page, in the thread that has read it, while others are on their way.
 
         Raises
         ------
         TransportError
             Fewer can be found, in every way and after a few attempts.
         """
-        return self._transport.repeat(lambda: self._all(level))
+        return self._transport.repeat(lambda: self._all(level, arrived or _ignore))
 
-    def _all(self, level: Level) -> list[dict[str, Any]]:
-        answers = self._find_all(level) if self._rest.capabilities.extended_find else self._list(level)
+    def _all(self, level: Level, arrived: Arrived) -> list[dict[str, Any]]:
+        answers = self._pages_of_all(level, arrived)
         if not self._is_short(level, len(answers)):
             return answers
         # A proxy may cut listings, or answer each page with the first one.
@@ -138,26 +131,32 @@ class Finder:
 
     def _is_short(self, level: Level, count: int) -> bool:
         """Check whether there are fewer objects than the server counts, now if not before."""
-        counts = self._observed.counts or self.count()
+        counts = self._known_counts()
         return count < counts[level] and count < self.count()[level]
 
     def _ids_in_parents(self, level: Level) -> set[str]:
         """Return the ids of a level as the objects one level up list them."""
         above = _PARENT_LEVEL[level]
         parents = self.by_id(above, self._ids(above))
-        return {str(child) for parent in parents for child in parent.get(_CHILDREN[level], ())}
+        return {str(child) for parent in parents for child in parent.get(CHILDREN[level], ())}
 
-    def _find_all(self, level: Level) -> list[dict[str, Any]]:
+    def _pages_of_all(self, level: Level, arrived: Arrived) -> list[dict[str, Any]]:
+        is_find = self._rest.capabilities.extended_find
         # Their number decides how they are paged, and none is lost if it is another one by now.
-        total = (self._observed.counts or self.count())[level]
-        asked: list[Callable[[], Any]] = [lambda: self._find_at_once(level, {}, total), lambda: self._ids(level)]
-        objects, ids = run_all(lambda ask: ask(), asked, workers=2)
-        answers = {answer["ID"]: answer for answer in objects}
-        return [*answers.values(), *self.by_id(level, ids - answers.keys())]
+        total = self._known_counts()[level]
 
-    def _some_studies(self, count: int) -> list[Mapping[str, Any]]:
-        params = {"expand": "", "short": "", "since": 0, "limit": count}
-        return list(filter(None, ask(self._transport, "GET", "/studies", is_objects, params=params)))
+        def read(since: int, limit: int) -> list[dict[str, Any]]:
+            page = self._page(level, {}, since, limit) if is_find else self._listed(level, since, limit)
+            arrived(page)
+            return page
+
+        # Pages may miss what moves from one to another, and a find is also cut by LimitFindResults.
+        is_checked = is_find or self._number_of_pages(total) > 1
+        asked: list[Callable[[], Any]] = [lambda: self._read_at_once(read, total)]
+        asked += [lambda: self._ids(level)] if is_checked else []
+        objects, *ids = run_all(lambda ask: ask(), asked, workers=2)
+        missing = set().union(*ids) - {answer["ID"] for answer in objects}
+        return [*objects, *self.by_id(level, missing)]
 
     def _ids(self, level: Level) -> set[str]:
         """Return all ids of a level at one moment; what is added later is found by `OrthancSource.changes`.
@@ -167,20 +166,9 @@ class Finder:
         """
         return set(ask(self._transport, "GET", f"/{ROUTE[level]}", is_ids))
 
-    def _list(self, level: Level) -> list[dict[str, Any]]:
-        answers: dict[str, dict[str, Any]] = {}
-        pages = 0
-        while True:
-            params = {"expand": "", "short": "", "since": len(answers), "limit": PAGE}
-            page = ask(self._transport, "GET", f"/{ROUTE[level]}", is_objects, params=params)
-            before = len(answers)
-            answers.update((answer["ID"], answer) for answer in filter(None, page))
-            pages += 1
-            is_last = len(page) < PAGE and not self._is_short(level, len(answers))
-            if is_last or len(answers) == before:
-                break
-        missing = self._ids(level) - answers.keys() if pages > 1 else ()
-        return [*answers.values(), *self.by_id(level, missing)]
+    def _listed(self, level: Level, since: int, limit: int) -> list[dict[str, Any]]:
+        params = {"expand": "", "short": "", "since": since, "limit": limit}
+        return list(filter(None, ask(self._transport, "GET", f"/{ROUTE[level]}", is_objects, params=params)))
 
     def by_id(self, level: Level, ids: Iterable[str]) -> list[dict[str, Any]]:
         """Return the objects with these ids; one that is gone is left out."""
@@ -205,8 +193,7 @@ class Finder:
 
     def is_listed_sooner(self, level: Level, number: int) -> bool:
         """Check whether a whole level is listed sooner than so many of its objects are found by their ids."""
-        counts = self._observed.counts or self.count()
-        return _TIMES_BY_ID * number > counts[level]
+        return _TIMES_BY_ID * number > self._known_counts()[level]
 
     def completed(
         self, level: Level, answers: Iterable[dict[str, Any]], expected: Collection[str]
@@ -257,7 +244,7 @@ class Finder:
 
     def _children(self, level: Level, parent: str) -> list[str]:
         """Return the ids of what is in an object, of which nothing was found; none if it is gone."""
-        path, name = f"/{ROUTE[_PARENT_LEVEL[level]]}/{parent}", _CHILDREN[level]
+        path, name = f"/{ROUTE[_PARENT_LEVEL[level]]}/{parent}", CHILDREN[level]
         try:
             children = ask(self._transport, "GET", path, has(**{name: list}))[name]
         except NotFoundError:
@@ -297,13 +284,16 @@ class Finder:
     ) -> list[dict[str, Any]]:
         answers: dict[str, dict[str, Any]] = {}
         page: list[dict[str, Any]] = []
-        is_instance = level == "instance"
-        pages_whole = self._rest.capabilities.version >= _PAGES_WHOLE
+        pages_whole = self._rest.capabilities.version >= PAGES_WHOLE
         while True:
             # A page begins with the last row before it, which shows that no row has moved to an earlier page; not if
             # the server may return one row at a time.
             known = [next(reversed(answers))] if len(page) > 1 else []
-            page = self._page(level, query, len(answers) - len(known), PAGE, **options)
+            since = len(answers) - len(known)
+            if answers or expected:
+                page = self._page(level, query, since, PAGE, **options)
+            else:
+                page = self._first_page(level, query, options)
             if not page and not answers:
                 # That nothing matches is believed when it is answered twice, and not if every find is empty.
                 page = self._page(level, query, 0, PAGE, **options)
@@ -311,31 +301,43 @@ class Finder:
             answers.update((answer["ID"], answer) for answer in page)
             if expected and answers.keys() >= expected:
                 return list(answers.values())
-            with self._lock:
-                largest = self._observed.largest_page.get(is_instance, 0)
-                self._observed.largest_page[is_instance] = max(largest, len(page))
+            largest = self._limit.note(level, len(page))
             ids = [answer["ID"] for answer in page]
             if page and len(answers) == before and ids != known:
                 # The same page again: what is between the server and here ignores where the page begins.
                 return self._all_instead(level, options)
             if known != ids[: len(known)]:
                 raise UnusableError(_moved(self._transport.url, level))
-            if ids == known or len(page) < (largest if pages_whole else PAGE - PAGE // _PART_GONE):
+            full = min(largest, PAGE) if pages_whole else PAGE
+            if ids == known or len(page) < full - full // _PART_GONE:
                 break
         # What is in one object is compared with what that object lists, and labels are searched for at each level.
         is_checked = (
             level == "study" if _ONLY_FOUND & options.keys() else options.get(PARENT_KEY.get(level, "")) is None
         )
         is_hidden = not answers and is_checked and self._finds_nothing(level)
-        if is_hidden or (not pages_whole and self._may_be_cut(level, list(answers.values()), largest)):
+        if is_hidden or (not pages_whole and self._limit.may_cut(level, list(answers.values()), largest)):
             return self._all_instead(level, options)
         return list(answers.values())
 
+    def _first_page(self, level: Level, query: dict[str, str], options: Mapping[str, Any]) -> list[Any]:
+        """Read the first page of a find and, beside it, what shows that a small one is the last, once."""
+
+        def show() -> None:
+            # It decides nothing: what it does not show is asked for behind the page.
+            with suppress(OrthancError):
+                self._limit.show(level)
+
+        asked: list[Callable[[], Any]] = [lambda: self._page(level, query, 0, PAGE, **options)]
+        asked += [show] if self._limit.is_shown_beside(level) else []
+        page: list[Any] = run_all(lambda ask: ask(), asked, workers=len(asked))[0]
+        return page
+
     def _finds_nothing(self, level: Level) -> bool:
         """Check whether even a find without conditions is empty, although the server counts objects."""
-        counts = self._observed.counts or self.count()
+        counts = self._known_counts()
         # Before Orthanc 1.12.5 a find looks at the whole level first, and there are few studies.
-        if self._rest.capabilities.version < _PAGES_WHOLE:
+        if self._rest.capabilities.version < PAGES_WHOLE:
             level = "study"
         return counts[level] > 0 and not self._page(level, {}, 0, 1) and self.count()[level] > 0
 
@@ -371,14 +373,28 @@ class Finder:
         return self.find(level, query, expected, **options)
 
     def _find_at_once(self, level: Level, query: dict[str, str], total: int, **options: Any) -> list[dict[str, Any]]:
-        """Return the objects that match, of which there were this many, in pages that the server makes side by side.
+        return self._read_at_once(lambda since, limit: self._page(level, query, since, limit, **options), total)
 
-        Only where a find can be paged to its end, and where it is known what must be found: if objects are stored or
-        deleted meanwhile, others may be missing.
-        """
+    def _number_of_pages(self, total: int) -> int:
         pages = max(1, -(-total // PAGE))
         if total >= (_WORTH_PAGES_AT_ONCE if self._transport.is_nearby else _WORTH_PAGES_FAR_AWAY):
             pages += -pages % _PAGES_AT_ONCE
+        return pages
+
+    def _read_at_once(self, read: Callable[[int, int], list[dict[str, Any]]], total: int) -> list[dict[str, Any]]:
+        """Return so many objects, in pages that the server makes side by side.
+
+        Only where a listing can be paged to its end, and where it is known what must be found: if objects are stored or
+        deleted meanwhile, others may be missing.
+
+        Parameters
+        ----------
+        read : callable
+            Called with the number of objects before a page, and the most that it may hold; returns the page.
+        total : int
+            How many objects there are.
+        """
+        pages = self._number_of_pages(total)
         size = max(1, -(-total // pages))
 
         def read_page(start: int) -> list[dict[str, Any]]:
@@ -387,7 +403,7 @@ class Finder:
             is_last = start + size >= total
             while True:
                 limit = PAGE if is_last else size - len(page)
-                answers = self._page(level, query, start + len(page), limit, **options)
+                answers = read(start + len(page), limit)
                 page += answers
                 if not answers or start + len(page) >= (total if is_last else start + size):
                     return page
@@ -406,27 +422,9 @@ class Finder:
         page: list[Any] = ask(self._transport, "POST", "/tools/find", is_objects, body=body, idempotent=True)
         return [answer for answer in page if answer is not None]
 
-    def _may_be_cut(self, level: Level, answers: Sequence[Mapping[str, Any]], largest: int) -> bool:
-        """Check whether a find with these answers may have been cut by LimitFindResults, despite paging.
 
-        It was not cut if this server has returned a larger page before, or if it returns one more object after so many.
-        """
-        count = len(answers)
-        if count < largest:
-            return False
-        # What has been added since is found by `changes`, and comes last in a find of such a server.
-        counts = self._observed.counts or self.count()
-        if counts[level] <= count:
-            return False
-        # The limit is the same for patients, studies and series. A find goes through all instances of what it matches,
-        # so that one among the series of a few studies takes no longer in a large archive.
-        has_more = level == "study" and _count_children("series", answers) > count
-        is_large = counts["instance"] > _LARGE and counts["study"] > count
-        if level != "instance" and count < MAX_UIDS and (has_more or is_large):
-            uids = _study_uids(answers if has_more else self._some_studies(count + 1))
-            return not self._page("series", {_STUDY_UID.keyword: "\\".join(uids)}, count, 1)
-        levels = (level,) if level == "instance" else LEVELS[: depth(level) + 1]
-        return not self._page(next(other for other in levels if counts[other] > count), {}, count, 1)
+def _ignore(answers: Sequence[Mapping[str, Any]]) -> None:
+    """Do nothing with answers."""
 
 
 def _moved(url: str, level: Level) -> TransportError:
@@ -435,15 +433,6 @@ def _moved(url: str, level: Level) -> TransportError:
         "meanwhile, so that others move from one page to another and would be missing. Search again, or for less at a "
         "time."
     )
-
-
-def _study_uids(studies: Iterable[Mapping[str, Any]]) -> list[str]:
-    uids = (study.get("MainDicomTags", {}).get(_STUDY_UID.number) for study in studies)
-    return sorted({str(uid) for uid in uids if uid})
-
-
-def _count_children(level: Level, answers: Iterable[Mapping[str, Any]]) -> int:
-    return len({child for answer in answers for child in answer.get(_CHILDREN[level], ())})
 
 
 def queries_for(tag: Tag, patterns: Sequence[str]) -> list[str]:

@@ -2,20 +2,35 @@
 
 Series have the order of their studies, and a study tells whether the strings of its series are what the files hold. So
 whoever lists all series needs all studies next, and the server answers both in little more than the time of the one.
+What has arrived is made into rows while the rest is waited for.
 """
 
 from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from simple_orthanc.concurrency.threads import run_all
 from simple_orthanc.dicom.levels import Level
 from simple_orthanc.errors import OrthancError
 from simple_orthanc.sources.orthanc.find import Finder
+from simple_orthanc.sources.orthanc.rows import RowsOfAnswers
 
-Answers = list[dict[str, Any]]
+
+class Listing(NamedTuple):
+    """All objects of a level.
+
+    Attributes
+    ----------
+    answers : list of dict
+        What the server answers about each.
+    rows : RowsOfAnswers
+        Their rows.
+    """
+
+    answers: list[dict[str, Any]]
+    rows: RowsOfAnswers
 
 
 class Listings:
@@ -39,7 +54,7 @@ class Listings:
         with self._lock:
             self._kept = _Studies()
 
-    def all(self, level: Level) -> Answers:
+    def all(self, level: Level) -> Listing:
         """Return all objects of a level.
 
         Raises
@@ -52,30 +67,34 @@ class Listings:
             is_first = not studies.are_listed
         if level == "series" and is_first:
             levels: tuple[Level, Level] = ("series", "study")
-            series, answers = run_all(self._beside, levels, workers=2)
+            series, listing = run_all(self._beside, levels, workers=2)
             with self._lock:
-                studies.answers, studies.are_listed = answers, True
+                studies.listing, studies.are_listed = listing, True
             assert series is not None
             return series
         kept = None
         if level == "study":
             with self._lock:
-                kept, studies.answers = studies.answers, None
+                kept, studies.listing = studies.listing, None
                 studies.are_listed = True
-        return self._finder.all(level) if kept is None else kept
+        return self._listed(level) if kept is None else kept
 
-    def _beside(self, level: Level) -> Answers | None:
+    def _beside(self, level: Level) -> Listing | None:
         if level == "series":
-            return self._finder.all(level)
+            return self._listed(level)
         # An error is for whoever asks for the studies, which are then listed again.
         with suppress(OrthancError):
-            return self._finder.all(level)
+            return self._listed(level)
         return None
+
+    def _listed(self, level: Level) -> Listing:
+        rows = RowsOfAnswers(level)
+        return Listing(self._finder.all(level, rows.make), rows)
 
 
 class _Studies:
     """The studies of one state of the archive."""
 
     def __init__(self) -> None:
-        self.answers: Answers | None = None
+        self.listing: Listing | None = None
         self.are_listed = False

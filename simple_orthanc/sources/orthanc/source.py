@@ -31,7 +31,7 @@ from simple_orthanc.concurrency.threads import WORKERS, map_ordered, run_all
 from simple_orthanc.dicom.header import read_value
 from simple_orthanc.dicom.levels import INDEXED, Level, indexed_level
 from simple_orthanc.dicom.tags import INDEX_TAGS, Tag, is_searchable, parse_tag
-from simple_orthanc.dicom.values import Value, from_text
+from simple_orthanc.dicom.values import Value
 from simple_orthanc.errors import NotFoundError, OrthancError, ServerError
 from simple_orthanc.rest import Rest
 from simple_orthanc.rest.levels import ORTHANC_LEVEL, ROUTE
@@ -39,34 +39,25 @@ from simple_orthanc.selection.file_reading import StoredFile
 from simple_orthanc.selection.predicates import Predicate, wildcard_patterns
 from simple_orthanc.selection.source import Changes, IdentifierMatch, Mark, Revision, Row, SeriesOf, batches
 from simple_orthanc.sources.cache.cache import Cache, kept_files
-from simple_orthanc.sources.charset_check import is_mangled, shows_undecoded_strings
 from simple_orthanc.sources.orthanc.additions import Additions
 from simple_orthanc.sources.orthanc.answers import ask, has, is_matches
 from simple_orthanc.sources.orthanc.archived import ArchiveReader
 from simple_orthanc.sources.orthanc.changes import LastChange, read_changes, read_last
 from simple_orthanc.sources.orthanc.columns import ColumnReader
 from simple_orthanc.sources.orthanc.files import FileReader
-from simple_orthanc.sources.orthanc.find import MAX_IDS, MAX_UIDS, PARENT_KEY, Finder, Observed, queries_for
+from simple_orthanc.sources.orthanc.find import MAX_IDS, Finder, queries_for
+from simple_orthanc.sources.orthanc.find_limit import MAX_UIDS, Observed
 from simple_orthanc.sources.orthanc.labels import read_label, read_metadata
 from simple_orthanc.sources.orthanc.listed_files import Asked, ListedFile, ListedFiles
 from simple_orthanc.sources.orthanc.listings import Listings
 from simple_orthanc.sources.orthanc.replacements import Replacements
+from simple_orthanc.sources.orthanc.rows import RowsOfAnswers
 from simple_orthanc.sources.orthanc.storing import OrthancStore
 from simple_orthanc.transport import Transport
 
-_CHILDREN_KEY = {"study": "Series", "series": "Instances"}
 _UID_OF_PARENT = {"series": "StudyInstanceUID", "instance": "SeriesInstanceUID"}
 _PATIENT_ID, _ACCESSION_NUMBER = parse_tag("PatientID"), parse_tag("AccessionNumber")
 _IDENTIFIERS = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
-# Where an answer has the strings of a row, and their names and VRs by their numbers.
-_GROUPS: dict[Level, tuple[str, ...]] = {
-    "study": ("PatientMainDicomTags", "MainDicomTags"),
-    "series": ("MainDicomTags",),
-    "instance": ("MainDicomTags",),
-}
-_COLUMNS = {level: {number: (tag.name, tag.vr) for number, tag in tags.items()} for level, tags in INDEX_TAGS.items()}
-# Neither padded nor several values, and without any sign that it was not decoded.
-_PLAIN = re.compile("[0-9A-Za-z^._:+-](?:[0-9A-Za-z ^._:+-]*[0-9A-Za-z^._:+-])?").fullmatch
 _ORTHANC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}\Z")
 
 
@@ -210,7 +201,9 @@ class OrthancSource:
 
     def listing(self, level: Level) -> Iterator[Row]:
         """Yield every row of a level."""
-        yield from self._to_rows(level, self._listed_files.ask(), self._listings.all(level))
+        asked = self._listed_files.ask()
+        answers, rows = self._listings.all(level)
+        yield from self._to_rows(level, asked, answers, rows)
 
     def search(self, level: Level, tag: Tag, predicate: Predicate) -> Iterator[Row]:
         """Yield at least the rows for which a predicate holds."""
@@ -269,19 +262,14 @@ class OrthancSource:
         asked = self._listed_files.ask()
         return self._to_rows(level, asked, self._finder.completed(level, self._finder.by_id(level, keys), keys))
 
-    def _to_rows(self, level: Level, asked: Asked, answers: Iterable[Mapping[str, Any]]) -> list[Row]:
-        """Return the rows for answers to what was announced before it was asked."""
-        files: dict[str, ListedFile] = {}
-        rows: list[Row] = []
-        doubtful: list[Row] = []
-        for answer in answers:
-            if level == "instance" and (file := ListedFile.of(answer)) is not None:
-                files[answer["ID"]] = file
-            row, is_mangled_somewhere = _to_row(level, answer)
-            if is_mangled_somewhere or row.has_unreliable_strings:
-                doubtful.append(row)
-            rows.append(row)
-        asked.take(files)
+    def _to_rows(
+        self, level: Level, asked: Asked, answers: Iterable[Mapping[str, Any]], made: RowsOfAnswers | None = None
+    ) -> list[Row]:
+        """Return the rows for answers to what was announced before it was asked; some may have been made already."""
+        answers = list(answers)
+        rows, doubtful = (made or RowsOfAnswers(level)).of(answers)
+        described = answers if level == "instance" else ()
+        asked.take({each["ID"]: file for each in described if (file := ListedFile.of(each)) is not None})
         if self._kept is not None:
             self._kept.note(level, rows)
         if not doubtful:
@@ -470,29 +458,3 @@ class OrthancSource:
     def __repr__(self) -> str:
         """Show the address, never a password."""
         return f"<Orthanc at {self.description}>"
-
-
-def _to_row(level: Level, answer: Mapping[str, Any]) -> tuple[Row, bool]:
-    """Return the row for one answer, and whether one of its strings shows that it was not decoded."""
-    columns = _COLUMNS[level]
-    values: dict[str, Value] = {}
-    mangled = False
-    for group in _GROUPS[level]:
-        for number, string in answer.get(group, {}).items():
-            column = columns.get(number)
-            if column is None or not string or not isinstance(string, str):
-                continue
-            name, vr = column
-            # Most strings are plain, and there are many of them.
-            if _PLAIN(string):
-                values[name] = (string,)
-                continue
-            value = from_text(string, vr)
-            mangled = mangled or is_mangled(string)
-            if value is not None:
-                values[name] = value
-    children = tuple(answer.get(_CHILDREN_KEY.get(level, ""), ()))
-    is_unreliable = level == "study" and shows_undecoded_strings(values)
-    # No study or series of Orthanc is empty: children that are not listed are looked for.
-    is_childless = level != "instance" and not children
-    return Row(answer["ID"], answer.get(PARENT_KEY[level], ""), children, values, is_unreliable, is_childless), mangled

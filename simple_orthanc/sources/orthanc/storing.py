@@ -21,7 +21,8 @@ from simple_orthanc.selection.store import Comparison, StoreOutcome, StoreStatus
 from simple_orthanc.sources.identity import Identity, identity_in, identity_of, orthanc_id
 from simple_orthanc.sources.orthanc.answers import ask, has, is_matches
 from simple_orthanc.sources.orthanc.files import FileReader
-from simple_orthanc.sources.orthanc.find import MAX_UIDS, Finder
+from simple_orthanc.sources.orthanc.find import Finder
+from simple_orthanc.sources.orthanc.find_limit import MAX_UIDS
 from simple_orthanc.sources.orthanc.listed_files import ListedFile
 from simple_orthanc.transport import Transport
 

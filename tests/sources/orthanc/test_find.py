@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -13,8 +14,10 @@ from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.errors import TransportError
 from simple_orthanc.rest import Rest
 from simple_orthanc.sources.orthanc import find
-from simple_orthanc.sources.orthanc.find import Finder, Observed, queries_for
+from simple_orthanc.sources.orthanc.find import Finder, queries_for
+from simple_orthanc.sources.orthanc.find_limit import Observed
 from simple_orthanc.transport import Transport
+from tests.http_stand_in import Asked, reply
 from tests.orthanc_stand_in import OrthancServer
 from tests.sources.contract import make_archive
 
@@ -79,10 +82,25 @@ def test_a_listing_from_far_away_comes_in_several_pages_at_once(
     monkeypatch.setattr(find, "_WORTH_PAGES_FAR_AWAY", count)
     monkeypatch.setattr(Transport, "is_nearby", is_nearby)
     assert {answer["ID"] for answer in finder.all("instance")} == ids(stand_in, "instance")
+    size = -(-count // 4)
+    starts = [0] if is_nearby else [0, size, 2 * size, 3 * size]
     if finder._rest.capabilities.extended_find:
-        size = -(-count // 4)
-        starts = [0] if is_nearby else [0, size, 2 * size, 3 * size]
         assert sorted({start for start, _ in pages(stand_in)}) == starts
+    else:
+        queries = [parse_qs(urlsplit(asked.path).query) for asked in stand_in.asked if "/instances?" in asked.path]
+        assert sorted({int(query["since"][0]) for query in queries}) == starts
+
+
+@pytest.mark.parametrize("is_nearby", [True, False])
+def test_what_has_arrived_of_a_listing_is_handed_over_page_by_page(
+    stand_in: OrthancServer, finder: Finder, monkeypatch: pytest.MonkeyPatch, is_nearby: bool
+) -> None:
+    monkeypatch.setattr(find, "_WORTH_PAGES_FAR_AWAY", 2)
+    monkeypatch.setattr(Transport, "is_nearby", is_nearby)
+    arrived: list[Any] = []
+    answers = finder.all("series", arrived.append)
+    assert len(arrived) == (1 if is_nearby else 3)
+    assert {id(answer) for answer in answers} == {id(answer) for page in arrived for answer in page}
 
 
 def test_an_object_that_is_gone_is_left_out(stand_in: OrthancServer, finder: Finder) -> None:
@@ -90,6 +108,41 @@ def test_an_object_that_is_gone_is_left_out(stand_in: OrthancServer, finder: Fin
     (answer,) = finder.by_id("study", [study, "00000000-00000000-00000000-00000000-00000000"])
     assert answer["ID"] == study
     assert finder.below("series", "00000000-00000000-00000000-00000000-00000000", ()) == []
+
+
+@pytest.mark.parametrize("is_nearby", [True, False])
+def test_that_a_first_find_is_whole_is_seen_beside_it(
+    stand_in: OrthancServer, finder: Finder, monkeypatch: pytest.MonkeyPatch, is_nearby: bool
+) -> None:
+    monkeypatch.setattr(Transport, "is_nearby", is_nearby)
+    finder.count()
+    finder.find("study", {"PatientName": "*roe*"})
+    # The find, and one other request; before Orthanc 1.12.5 it waits for the answer of a server that is nearby.
+    asked = [json.loads(asked.body) for asked in stand_in.asked if asked.path == "/tools/find"]
+    others = [body for body in asked if "PatientName" not in body["Query"]]
+    assert (len(asked), len(others)) == (2, 1)
+    if not is_nearby or finder._rest.capabilities.extended_find:
+        before = len(stand_in.asked)
+        assert len(finder.find("series", {"PatientName": "*roe*"})) < 6
+        assert len(stand_in.asked) == before + 1
+
+
+@pytest.mark.parametrize("status", [403, 500])
+def test_what_cannot_be_asked_beside_a_find_is_asked_behind_it(
+    stand_in: OrthancServer, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setattr(Transport, "is_nearby", False)
+    script = stand_in.script
+
+    def refuses(asked: Asked, count: int) -> bytes | None:
+        is_beside = asked.path == "/tools/find" and b'"Query": {}' in asked.body and b'"Limit": 6' in asked.body
+        return reply({"Message": "not for you"}, status) if is_beside else script(asked, count)
+
+    stand_in.script = refuses
+    with Transport(stand_in.url, patience=0) as transport:
+        finder = Finder(transport, Rest(transport), Observed())
+        found = {answer["ID"] for answer in finder.find("study", {"PatientName": "*roe*"})}
+    assert found >= {stand_in.identifier_of(data, "study") for data in stand_in.datasets if data.PatientID == "2"}
 
 
 def test_counts_are_remembered(finder: Finder) -> None:
@@ -196,13 +249,10 @@ def test_objects_that_listings_hide_are_an_error(stand_in: OrthancServer, finder
 
 
 def test_a_find_whose_pages_are_all_the_same_is_replaced_by_a_listing(stand_in: OrthancServer, finder: Finder) -> None:
-    first: list[Any] = []
+    first: dict[type, Any] = {}
 
     def same_page(path: str, answer: Any, count: int) -> Any:
-        if path != "/tools/find" or "PatientName" not in stand_in.asked[-1].body.decode():
-            return answer
-        first[:] = first or answer[:2]
-        return first
+        return first.setdefault(type((answer or [{}])[0]), answer[:2]) if path == "/tools/find" else answer
 
     finder.count()
     stand_in.change_answer = same_page

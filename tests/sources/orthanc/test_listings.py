@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from simple_orthanc.errors import TransportError
-from simple_orthanc.sources.orthanc.find import Finder
+from simple_orthanc.sources.orthanc.find import Arrived, Finder
 from simple_orthanc.sources.orthanc.listings import Listings
 
 
@@ -18,12 +18,14 @@ class Levels:
         self.asked: list[str] = []
         self.failures = list(failures)
 
-    def all(self, level: str) -> list[dict[str, Any]]:
+    def all(self, level: str, arrived: Arrived) -> list[dict[str, Any]]:
         self.asked.append(level)
         if level in self.failures:
             self.failures.remove(level)
             raise TransportError(f"no {level}")
-        return [{"ID": level}]
+        answers = [{"ID": level}]
+        arrived(answers)
+        return answers
 
 
 def listings_of(levels: Levels) -> Listings:
@@ -33,11 +35,11 @@ def listings_of(levels: Levels) -> Listings:
 def test_the_studies_come_with_the_series_and_are_handed_over_once() -> None:
     levels = Levels()
     listings = listings_of(levels)
-    assert listings.all("series") == [{"ID": "series"}]
+    assert listings.all("series").answers == [{"ID": "series"}]
     assert sorted(levels.asked) == ["series", "study"]
-    assert listings.all("study") == [{"ID": "study"}]
+    assert listings.all("study").answers == [{"ID": "study"}]
     assert len(levels.asked) == 2
-    assert listings.all("study") == [{"ID": "study"}]
+    assert listings.all("study").answers == [{"ID": "study"}]
     assert levels.asked[2:] == ["study"]
 
 
@@ -65,8 +67,8 @@ def test_what_came_before_a_change_is_forgotten() -> None:
 
 def test_an_error_of_the_studies_is_for_whoever_asks_for_them() -> None:
     listings = listings_of(Levels("study"))
-    assert listings.all("series") == [{"ID": "series"}]
-    assert listings.all("study") == [{"ID": "study"}]
+    assert listings.all("series").answers == [{"ID": "series"}]
+    assert listings.all("study").answers == [{"ID": "study"}]
     with pytest.raises(TransportError, match="no study"):
         listings_of(Levels("study")).all("study")
     with pytest.raises(TransportError, match="no series"):
@@ -75,19 +77,29 @@ def test_an_error_of_the_studies_is_for_whoever_asks_for_them() -> None:
 
 def test_instances_come_alone() -> None:
     levels = Levels()
-    assert listings_of(levels).all("instance") == [{"ID": "instance"}]
+    assert listings_of(levels).all("instance").answers == [{"ID": "instance"}]
     assert levels.asked == ["instance"]
 
 
 def test_studies_that_were_on_their_way_when_the_archive_changed_are_listed_again() -> None:
     class Slow(Levels):
-        def all(self, level: str) -> list[dict[str, Any]]:
+        def all(self, level: str, arrived: Arrived) -> list[dict[str, Any]]:
             if len(self.asked) < 2:
                 # Another thread looks at the archive again before the answer is here.
                 listings.forget()
-            return [{**answer, "number": len(self.asked)} for answer in super().all(level)]
+            return [{**answer, "number": len(self.asked)} for answer in super().all(level, arrived)]
 
     levels = Slow()
     listings = listings_of(levels)
     listings.all("series")
-    assert listings.all("study") == [{"ID": "study", "number": 3}]
+    assert listings.all("study").answers == [{"ID": "study", "number": 3}]
+
+
+def test_rows_are_made_of_what_has_arrived() -> None:
+    answers, rows = listings_of(Levels()).all("series")
+    (row,), _ = rows.of(answers)
+    assert row.key == "series"
+    assert rows.of(answers)[0][0] is row
+    # Another answer about the same object has a row of its own.
+    (other,), _ = rows.of([{"ID": "series", "ParentStudy": "study"}])
+    assert (row.parent, other.parent) == ("", "study")

@@ -93,4 +93,4 @@ def test_what_another_thread_listed_while_the_feed_was_read_is_not_believed(
         source.revision()
     else:
         source.changes(before)
-    assert len(source._listings.all("study")) == 4
+    assert len(source._listings.all("study").answers) == 4

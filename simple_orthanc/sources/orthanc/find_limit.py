@@ -1,0 +1,162 @@
+"""Whether ``LimitFindResults`` may have cut a find, which the server tells nobody.
+
+A find that returned fewer objects than another one was not cut. So beside the first find some objects are asked for,
+where that takes the server little, and nobody waits for a page that is only asked for to be empty. Before Orthanc
+1.12.5 the limit applies before pages are taken: there one more object after so many shows that a find was not cut.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from simple_orthanc.dicom.levels import LEVELS, Level, depth
+from simple_orthanc.dicom.tags import parse_tag
+from simple_orthanc.rest import Rest
+from simple_orthanc.rest.levels import ORTHANC_LEVEL
+from simple_orthanc.sources.orthanc.answers import ask, is_ids
+from simple_orthanc.transport import Transport
+
+PAGES_WHOLE = (1, 12, 5)
+"""The version from which on a find can be paged to its end whatever LimitFindResults says."""
+
+MAX_UIDS = 400
+"""How many UIDs one find may list: SQLite takes a bounded number of parameters."""
+
+CHILDREN: dict[Level, str] = {"study": "Studies", "series": "Series", "instance": "Instances"}
+"""Where an object lists those of a level that are in it."""
+
+# So many objects are asked for beside the first find.
+_SHOWN = 200
+# From this many instances on, two requests about a few studies take less time than one that goes through all instances.
+_LARGE = 5000
+
+_STUDY_UID = parse_tag("StudyInstanceUID")
+
+
+@dataclass
+class Observed:
+    """What has been observed of a server.
+
+    Attributes
+    ----------
+    counts : mapping
+        How much there was at each level when it was last counted; empty before.
+    largest_page : dict
+        The largest page that a find of instances (True) or of other objects (False) has returned.
+    """
+
+    counts: Mapping[Level, int] = field(default_factory=dict)
+    largest_page: dict[bool, int] = field(default_factory=dict)
+
+
+class FindLimit:
+    """What shows whether finds of one server are cut. Several threads may use it.
+
+    Parameters
+    ----------
+    transport : Transport
+        The connection.
+    rest : Rest
+        The REST API over it, for what the server can do.
+    page : callable
+        Called with level, query, start and length; returns a page of a find.
+    studies : callable
+        Called with start and length; returns a page of the list of all studies.
+    counts : callable
+        Returns how much there is at each level.
+    observed : Observed
+        What is known of the server, to be added to.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        rest: Rest,
+        page: Callable[[Level, dict[str, str], int, int], Sequence[Mapping[str, Any]]],
+        studies: Callable[[int, int], Sequence[Mapping[str, Any]]],
+        counts: Callable[[], Mapping[Level, int]],
+        observed: Observed,
+    ) -> None:
+        self._transport, self._rest, self._observed = transport, rest, observed
+        self._page, self._studies, self._counts = page, studies, counts
+        self._lock = threading.Lock()
+
+    def note(self, level: Level, count: int) -> int:
+        """Note that a find has returned a page of so many objects; return what the largest was before."""
+        is_instance, largest_page = level == "instance", self._observed.largest_page
+        with self._lock:
+            largest = largest_page.get(is_instance, 0)
+            largest_page[is_instance] = max(largest, count)
+        return largest
+
+    def is_shown_beside(self, level: Level) -> bool:
+        """Check whether it pays to ask for some objects beside a find."""
+        if (level == "instance") in self._observed.largest_page:
+            return False
+        if self._rest.capabilities.version >= PAGES_WHOLE:
+            return self._rest.capabilities.extended_find
+        # It takes the server longer, and two requests: less than one more round trip where it is far away.
+        return level != "instance" and not self._transport.is_nearby
+
+    def show(self, level: Level) -> None:
+        """Ask for some objects, and note how many a find returns at least.
+
+        Raises
+        ------
+        OrthancError
+            They cannot be had.
+        """
+        counts = self._counts()
+        # The limit is the same for patients, studies and series.
+        shown: Level = "instance" if level == "instance" else "series"
+        count = min(_SHOWN, counts[shown])
+        if not count:
+            return
+        if self._rest.capabilities.version >= PAGES_WHOLE:
+            body = {"Level": ORTHANC_LEVEL[shown], "Query": {}, "Since": 0, "Limit": count}
+            self.note(level, len(ask(self._transport, "POST", "/tools/find", is_ids, body=body, idempotent=True)))
+            return
+        query = {}
+        if counts["instance"] > _LARGE:
+            uids = _study_uids(self._studies(0, count))
+            query, count = _in_studies(uids), len(uids)
+        if count and self._page(shown, query, count - 1, 1):
+            self.note(level, count)
+
+    def may_cut(self, level: Level, answers: Sequence[Mapping[str, Any]], largest: int) -> bool:
+        """Check whether a find with these answers may have been cut before Orthanc 1.12.5, despite paging.
+
+        It was not cut if this server has returned a larger page before, or if it returns one more object after so many.
+        """
+        count = len(answers)
+        if count < largest:
+            return False
+        # What has been added since is found by `changes`, and comes last in a find of such a server.
+        counts = self._counts()
+        if counts[level] <= count:
+            return False
+        # A find goes through all instances of what it matches, so that one among the series of a few studies takes no
+        # longer in a large archive.
+        has_more = level == "study" and _count_children("series", answers) > count
+        is_large = counts["instance"] > _LARGE and counts["study"] > count
+        if level != "instance" and count < MAX_UIDS and (has_more or is_large):
+            uids = _study_uids(answers if has_more else self._studies(0, count + 1))
+            return not self._page("series", _in_studies(uids), count, 1)
+        levels = (level,) if level == "instance" else LEVELS[: depth(level) + 1]
+        return not self._page(next(other for other in levels if counts[other] > count), {}, count, 1)
+
+
+def _in_studies(uids: Iterable[str]) -> dict[str, str]:
+    return {_STUDY_UID.keyword: "\\".join(uids)}
+
+
+def _study_uids(studies: Iterable[Mapping[str, Any]]) -> list[str]:
+    uids = (study.get("MainDicomTags", {}).get(_STUDY_UID.number) for study in studies)
+    return sorted({str(uid) for uid in uids if uid})
+
+
+def _count_children(level: Level, answers: Iterable[Mapping[str, Any]]) -> int:
+    return len({child for answer in answers for child in answer.get(CHILDREN[level], ())})
