@@ -46,7 +46,7 @@ def in_order(rows: OrderableRows, level: Level, keys: Sequence[str]) -> list[str
     if level == "instance":
         columns.append(_positions(rows, keys))
     for tag in _ORDER[level]:
-        columns.append([_sortable(value, tag) for value in rows.column(tag, level, keys)])
+        columns.append(_sortable(rows.column(tag, level, keys), tag))
     ranked = sorted(zip(*columns, range(len(keys)), strict=True))
     return [keys[row[-1]] for row in ranked]
 
@@ -68,15 +68,22 @@ _ORDER: dict[Level, tuple[Tag, ...]] = {
 _POSITION, _ORIENTATION = parse_tag("ImagePositionPatient"), parse_tag("ImageOrientationPatient")
 
 
-def _sortable(value: Value, tag: Tag) -> tuple[bool, float, str]:
-    """Return what to sort a value by: a number, however it is spelt, or else a string; what is missing comes last."""
-    string = str(value[0]) if value else ""
-    if tag.vr != "IS" or not string:
-        return (value is None, 0.0, string)
+def _sortable(values: Sequence[Value], tag: Tag) -> list[Any]:
+    """Return what to sort values by: a number, however it is spelt, or else a string; what is missing comes last."""
+    if tag.vr != "IS":
+        return [(value is None, str(value[0]) if value else "") for value in values]
+    # Many series share a number.
+    numbers = {value: _number(str(value[0]) if value else "", tag) for value in set(values)}
+    return [(value is None, *numbers[value]) for value in values]
+
+
+def _number(string: str, tag: Tag) -> tuple[float, str]:
+    if not string:
+        return (0.0, "")
     # Nearly all are plain digits, and there are many of them.
     number = int(string) if string.isdecimal() and len(string) < 16 else comparable(string, tag.vr)
     # An integer is not converted: one of hundreds of digits is more than a float can hold.
-    return (False, number, "") if isinstance(number, (int, float)) else (False, 0.0, string)
+    return (number, "") if isinstance(number, (int, float)) else (0.0, string)
 
 
 def _along_normal(position: Value, orientation: Value) -> tuple[bool, float]:
