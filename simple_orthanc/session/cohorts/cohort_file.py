@@ -268,6 +268,9 @@ def read(given: str | os.PathLike[str]) -> CohortData:
             "of images is opened by Folder(path)."
         )
     try:
+        if "\0" in str(path):
+            # No file has such a name, and Python says so with another error.
+            raise FileNotFoundError
         with open_regular(os.fspath(path)) as raw:
             is_packed = raw.read(2) == _GZIP
             size = raw.seek(0, os.SEEK_END)

@@ -52,6 +52,8 @@ class Cache:
         text = path_text(folder, 'cache="cache"')
         if limit is not None and (type(limit) not in (int, float) or not 1 <= limit < float("inf")):
             raise SelectionError(f"limit={limit!r} is not a positive number of bytes, such as limit=50_000_000_000.")
+        if "\0" in text:
+            raise SelectionError(f"cache={text!r} cannot be a folder: its name holds a NUL character.")
         self.folder = Path(os.path.abspath(os.path.expanduser(text)))
         self._store = EntryStore(self.folder, None if limit is None else int(limit))
         self.limit = self._store.limit

@@ -171,7 +171,9 @@ class EntryStore(LandsOnce):
         try:
             written = int(path.read_bytes()[:_MOST_DIGITS])
         except (OSError, ValueError):
-            written = _USUAL_LIMIT
+            written = 0
+        # Nothing could be kept below a limit of less, which nobody has given.
+        written = written if written >= 1 else _USUAL_LIMIT
         if given is None or given == written:
             return written
         # On a disk that cannot be written to nothing is kept either.

@@ -291,6 +291,8 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 def test_a_missing_file_and_no_path_are_clear(tmp_path: Path) -> None:
     with pytest.raises(CohortError, match=r"There is no file .*nothing"):
         read(tmp_path / "nothing")
+    with pytest.raises(CohortError, match=r"There is no file 'a\\x00b'"):
+        Cohort.load("a\0b")
     for wrong in ("", None, 3, b"train"):
         with pytest.raises(SelectionError, match="path was expected"):
             Cohort.load(wrong)  # type: ignore[arg-type]

@@ -205,8 +205,14 @@ def test_a_limit_holds_until_another_is_given(tmp_path: Path) -> None:
     assert Cache(tmp_path / "cache").limit == 50_000_000_000
     assert Cache(tmp_path / "cache", limit=7).limit == 7
     assert Cache(tmp_path / "cache").limit == 7
-    (tmp_path / "cache" / "limit").write_text("no number")
-    assert Cache(tmp_path / "cache").limit == 10_000_000_000
+    for wrong in ("no number", "", "0", "-7"):
+        (tmp_path / "cache" / "limit").write_text(wrong)
+        assert Cache(tmp_path / "cache").limit == 10_000_000_000
+
+
+def test_no_folder_has_a_nul_character_in_its_name() -> None:
+    with pytest.raises(SelectionError, match=r"cache='a\\x00b' cannot be a folder: its name holds a NUL character"):
+        Cache("a\0b")
 
 
 def test_a_lower_limit_makes_room_at_once(tmp_path: Path) -> None:
