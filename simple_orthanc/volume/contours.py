@@ -2,7 +2,8 @@
 
 A voxel belongs to a region if its centre lies inside of it. The contours of one slice are taken together by the
 even-odd rule: a contour inside another one is a hole, and a keyhole, one contour that runs inwards, around a hole and
-back on its own track, needs no rule of its own.
+back on its own track, needs no rule of its own. A CLOSED_PLANAR contour that is written twice is drawn once: by that
+rule alone it would be empty.
 """
 
 from __future__ import annotations
@@ -54,11 +55,15 @@ class Drawn:
         How many contours lie in no slice of the image, before its first or behind its last.
     skipped : tuple of int
         Slices between the first and the last contour that hold none.
+    repeated : int
+        How many CLOSED_PLANAR contours equal another one, which they would take out by the even-odd rule; each is drawn
+        once.
     """
 
     mask: NDArray[np.bool_]
     outside: int
     skipped: tuple[int, ...]
+    repeated: int = 0
 
 
 def rasterize(contours: Iterable[Contour], geometry: Geometry, name: str) -> Drawn:
@@ -87,7 +92,8 @@ def rasterize(contours: Iterable[Contour], geometry: Geometry, name: str) -> Dra
     """
     columns, rows, slices = geometry.size
     mask = np.zeros((slices, rows, columns), bool)
-    outside, met = 0, set()
+    outside, met, repeated = 0, set(), 0
+    seen: set[frozenset[frozenset[tuple[float, ...]]]] = set()
     for contour in contours:
         indices = geometry.to_index(contour.points, order="xyz")
         if contour.kind == "POINT":
@@ -102,10 +108,23 @@ def rasterize(contours: Iterable[Contour], geometry: Geometry, name: str) -> Dra
         if not 0 <= plane < slices:
             outside += 1
             continue
+        if contour.kind == "CLOSED_PLANAR":
+            edges = _edges(contour.points)
+            if edges in seen:
+                repeated += 1
+                continue
+            seen.add(edges)
         met.add(plane)
         mask[plane] ^= _inside(indices[:, :2], rows, columns)
     between = set(range(min(met), max(met) + 1)) - met if met else set()
-    return Drawn(mask, outside, tuple(sorted(between)))
+    return Drawn(mask, outside, tuple(sorted(between)), repeated)
+
+
+def _edges(points: NDArray[np.float64]) -> frozenset[frozenset[tuple[float, ...]]]:
+    """Return the edges of a polygon, which are the same wherever it begins and whichever way it runs."""
+    corners = [tuple(point) for point in points.tolist()]
+    following = corners[1:] + corners[:1]
+    return frozenset(frozenset(ends) for ends in zip(corners, following, strict=True) if ends[0] != ends[1])
 
 
 def _set_points(mask: NDArray[np.bool_], indices: NDArray[np.float64]) -> int:

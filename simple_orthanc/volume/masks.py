@@ -230,6 +230,8 @@ def contour_mask(header: Dataset, region: Region, geometry: Geometry) -> Volume:
         log.append("the region has no contours: its mask is empty")
     if drawn.outside:
         log.append(f"{drawn.outside} contours or points lie outside of the images: they were left out")
+    if drawn.repeated:
+        log.append(f"{drawn.repeated} contours equal another one of the region: each was drawn once")
     if drawn.skipped:
         numbers = ", ".join(map(str, drawn.skipped))
         log.append(f"slices without a contour between the first and the last one, left empty: {numbers}")

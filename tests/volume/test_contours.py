@@ -54,6 +54,25 @@ def test_a_circle(grid: Geometry, radius: float, reverse: bool) -> None:
     assert abs(drawn.mask.sum() * pixel - np.pi * radius**2) <= half_a_voxel
 
 
+@pytest.mark.parametrize("change", ["same", "reversed", "turned", "closed"])
+def test_a_contour_that_is_written_twice_is_drawn_once(change: str) -> None:
+    outer, inner = circle(GRID, 2, 12), circle(GRID, 2, 5)
+    points = outer.points
+    again = {
+        "same": points.copy(),
+        "reversed": points[::-1],
+        "turned": np.roll(points, 100, axis=0),
+        "closed": np.concatenate([points, points[:1]]),
+    }[change]
+    expected = rasterize([outer, inner], GRID, "ring")
+    found = rasterize([outer, inner, Contour("CLOSED_PLANAR", again)], GRID, "ring")
+    assert np.array_equal(found.mask, expected.mask)
+    assert (found.repeated, expected.repeated) == (1, 0)
+    # An exclusive or is what its name says.
+    kind = "CLOSEDPLANAR_XOR"
+    assert not rasterize([Contour(kind, points), Contour(kind, again)], GRID, "nothing").mask.any()
+
+
 @pytest.mark.parametrize("grid", [GRID, oblique(GRID)], ids=["axial", "oblique"])
 def test_a_ring_of_two_contours_has_a_hole(grid: Geometry) -> None:
     drawn = rasterize([circle(grid, 1, 20), circle(grid, 1, 8)], grid, "ring")
