@@ -115,7 +115,7 @@ def label_layers(overlays: Mapping[str, NDArray[Any]], names: Mapping[str, Mappi
     """
     layers: list[LabelLayer] = []
     for number, (name, array) in enumerate(overlays.items()):
-        labels = _labels(array)
+        labels = labels_of(array)
         is_alone = array.dtype.kind == "b" or (len(labels) == 1 and name not in names)
         titles = [name if is_alone else names.get(name, {}).get(label, f"{name} {label}") for label in labels]
         colours = [_COLOURS[(number + rank) % len(_COLOURS)] for rank in range(len(labels))]
@@ -127,11 +127,17 @@ def label_layers(overlays: Mapping[str, NDArray[Any]], names: Mapping[str, Mappi
     return layers
 
 
-def _labels(array: NDArray[Any]) -> list[int]:
-    """Return the numbers other than 0 that occur; 1 for a mask, also for an empty one."""
+def labels_of(array: NDArray[Any]) -> list[int]:
+    """Return the numbers other than 0 that occur in an array of integers; 1 for a mask, also for an empty one.
+
+    Examples
+    --------
+    >>> labels_of(np.array([[0, 3], [1, 3]]))
+    [1, 3]
+    """
     if array.dtype.kind == "b":
         return [1]
-    if array.dtype.kind == "u" and array.dtype.itemsize <= 2:
+    if array.size and array.min() >= 0 and array.max() < _UINT16:
         # Sorting all voxels would take many times as long.
         found = np.zeros(_UINT16, bool)
         found[array] = True

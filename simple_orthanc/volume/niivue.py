@@ -24,6 +24,7 @@ from simple_orthanc.showing.text import safe, shortened
 from simple_orthanc.volume import export, plotting
 from simple_orthanc.volume.geometry import Geometry
 from simple_orthanc.volume.layers import LabelLayer, label_layers, texture_values
+from simple_orthanc.volume.overlays import Overlay, named_overlays, overlays_on
 from simple_orthanc.volume.windows import default_window
 
 if TYPE_CHECKING:
@@ -95,8 +96,7 @@ def make_viewer(
         Whether overlays may be of another patient or frame of reference.
     """
     # Descriptions may name the patient, and the widget is stored with the notebook.
-    named = plotting.named_overlays(overlay, "Modality")
-    overlays = plotting.overlay_arrays(image, named, allow_other_frame=allow_other_frame)
+    overlays = overlays_on(image, named_overlays(overlay, "Modality"), allow_other_frame=allow_other_frame)
     _check_size(volume)
     if volume.is_sheared:
         warnings.warn(
@@ -132,10 +132,9 @@ def make_viewer(
         viewer.opts.multiplanar_layout = ipyniivue.MultiplanarType.GRID
         viewer.graph.auto_size_multiplanar = True
         viewer.graph.opacity = 1.0
-    names = {name: each.labels for name, each in named.items() if getattr(each, "labels", None)}
     viewer.description = " with ".join([repr(volume), *([safe(", ".join(overlays))] if overlays else [])])
     viewer.picture = partial(_picture, image, overlays)
-    viewer.load_volumes([_image_layer(volume, image), *_overlay_layers(volume, overlays, names)])
+    viewer.load_volumes([_image_layer(volume, image), *_overlay_layers(volume, overlays)])
     return viewer
 
 
@@ -150,7 +149,7 @@ def _check_size(volume: Volume) -> None:
         )
 
 
-def _picture(image: plotting.Image, overlays: Mapping[str, NDArray[Any]]) -> bytes:
+def _picture(image: plotting.Image, overlays: Mapping[str, Overlay]) -> bytes:
     content = BytesIO()
     figure = plotting.draw(image, plotting.Look(), overlays, make_figure=Figure)
     figure.savefig(content, format="png", dpi=_PICTURE_DPI)
@@ -172,12 +171,10 @@ def _image_layer(volume: Volume, image: plotting.Image) -> _Layer:
     return layer
 
 
-def _overlay_layers(
-    volume: Volume, overlays: Mapping[str, NDArray[Any]], names: Mapping[str, Mapping[int, str]]
-) -> list[_Layer]:
+def _overlay_layers(volume: Volume, overlays: Mapping[str, Overlay]) -> list[_Layer]:
     layers = []
-    for title, array in ((title, array) for title, array in overlays.items() if array.dtype.kind == "f"):
-        values = texture_values(array, is_colour=False)
+    for title, overlay in ((title, overlay) for title, overlay in overlays.items() if overlay.holds_values):
+        values = texture_values(overlay.array, is_colour=False)
         high = float(values.max()) if (values > 0).any() else 1.0
         layers.append(
             _Layer(
@@ -190,7 +187,8 @@ def _overlay_layers(
                 opacity=plotting.OVERLAY_ALPHA,
             )
         )
-    maps = {name: array for name, array in overlays.items() if array.dtype.kind != "f"}
+    maps = {name: overlay.array for name, overlay in overlays.items() if not overlay.holds_values}
+    names = {name: overlays[name].labels for name in maps if overlays[name].labels}
     return layers + [_label_layer(layer, volume, plotting.OVERLAY_ALPHA) for layer in label_layers(maps, names)]
 
 

@@ -6,20 +6,19 @@ looking: nothing here changes a value.
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydicom.dataset import Dataset
 
-from simple_orthanc.errors import VolumeError
 from simple_orthanc.extras import import_extra
-from simple_orthanc.showing.text import safe
-from simple_orthanc.volume.common_space import check_common_space
-from simple_orthanc.volume.named import by_name
+from simple_orthanc.showing.text import safe, shortened
+from simple_orthanc.volume.layers import labels_of
+from simple_orthanc.volume.overlays import Overlay
 from simple_orthanc.volume.views import PLANES, View, nearest_plane, plane_axis, view
 from simple_orthanc.volume.windows import Window, default_window
 
@@ -34,11 +33,13 @@ _AXES = ("slice", "row", "column")
 # Of figures, and of what is around the planes, in inches.
 _WIDTH, _LOWEST, _HIGHEST = 13.0, 3.0, 6.0
 _BAR_WIDTH, _LABEL_WIDTH = 1.1, 0.6
-_LABEL_HEIGHT, _LINE_HEIGHT, _LEGEND_HEIGHT = 0.8, 0.2, 0.3
+_LABEL_HEIGHT, _LINE_HEIGHT, _LEGEND_HEIGHT = 0.8, 0.2, 0.25
 # Text and lines over an image that may be bright or dark.
 _OUTLINE = "black"
 _LETTER_COLOUR = "#ffd75f"
 OVERLAY_ALPHA = 0.45
+_LETTERS_PER_INCH, _PATCH_LETTERS = 12, 7
+_LEGEND_ENTRIES, _LEGEND_COLUMNS, _LONGEST_ENTRY = 24, 6, 60
 # Values of tags and names of masks are not to be read as formulas.
 AS_IT_IS: dict[str, Any] = {"parse_math": False, "usetex": False}
 
@@ -143,7 +144,7 @@ def _stored_letters(header: Dataset) -> tuple[str, str]:
 def draw(
     image: Image,
     look: Look,
-    overlays: Mapping[str, NDArray[Any]],
+    overlays: Mapping[str, Overlay],
     make_figure: Callable[..., Figure] | None = None,
 ) -> Figure:
     """Draw an image with its overlays.
@@ -153,7 +154,7 @@ def draw(
     image : Image
     look : Look
     overlays : mapping
-        Name to an array of the image's first three axes: a mask, a label map, or values drawn as colours.
+        Name to a mask, a label map, or values drawn as colours.
     make_figure : function, optional
         Makes a figure with the size and layout that it is given. Default: one that pyplot knows.
 
@@ -168,25 +169,29 @@ def draw(
     colours = colour_map(image, look, window)
     width = _WIDTH if len(views) > 1 else _WIDTH / 2
     # matplotlib would wrap names as formulas.
-    lines = [line for part in (safe(image.title), caption) for line in textwrap.wrap(part, int(12 * width))]
-    figure = make_figure(figsize=(width, _height(views, width, len(lines), bool(overlays))), layout="constrained")
+    lines = [
+        line for part in (safe(image.title), caption) for line in textwrap.wrap(part, int(_LETTERS_PER_INCH * width))
+    ]
+    layers = [_Layer(name, number, overlay) for number, (name, overlay) in enumerate(overlays.items())]
+    columns, legend = _legend_size([entry for layer in layers for entry in layer.entries(look.colorbar)], width)
+    bars = look.colorbar * (1 + sum(layer.holds_values for layer in layers))
+    height = _height(views, width - bars * _BAR_WIDTH, len(lines)) + legend
+    figure = make_figure(figsize=(width, height), layout="constrained")
     widths = [_size(each)[0] for each in views]
     grid = figure.subplots(1, len(views), squeeze=False, width_ratios=widths)[0]
     shown = None
     for axes, each in zip(grid, views, strict=True):
         shown = _draw_plane(axes, each, colours)
         draw_letters(axes, each)
-    layers = {name: _Layer(name, number, array) for number, (name, array) in enumerate(overlays.items())}
     for axes, each in zip(grid, views, strict=True):
-        for layer in layers.values():
+        for layer in layers:
             layer.draw(axes, view(layer.array, image.geometry, each.axis, each.index))
-    if layers:
-        handles = [handle for layer in layers.values() for handle in layer.handles()]
-        legend = figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6), frameon=False)
-        for text in legend.get_texts():
-            text.set(**AS_IT_IS)
+    if entries := [entry for layer in layers for entry in layer.entries(look.colorbar)]:
+        _add_legend(figure, entries, columns)
     if look.colorbar and not image.is_colour and shown is not None:
         figure.colorbar(shown, ax=list(grid), label=image.units, shrink=0.8, pad=0.01)
+    if look.colorbar:
+        _add_bars(figure, grid, layers)
     figure.suptitle("\n".join(lines), fontsize="medium", **AS_IT_IS)
     return figure
 
@@ -197,11 +202,19 @@ def _size(each: View) -> tuple[float, float]:
     return max(abs(right - left), 1e-3), max(abs(top - bottom), 1e-3)
 
 
-def _height(views: Sequence[View], width: float, lines: int, has_legend: bool) -> float:
-    """Return the height of a figure, in inches, in which its planes leave no empty band."""
+def _legend_size(entries: Sequence[_Entry], width: float) -> tuple[int, float]:
+    """Return the columns of a legend that fit into the width of a figure, and its height in inches."""
+    longest = max((len(entry.text) for entry in entries), default=0)
+    count = min(len(entries), _LEGEND_ENTRIES)
+    columns = max(min(count, int(_LETTERS_PER_INCH * width / (longest + _PATCH_LETTERS)), _LEGEND_COLUMNS), 1)
+    return columns, math.ceil(count / columns) * _LEGEND_HEIGHT
+
+
+def _height(views: Sequence[View], width: float, lines: int) -> float:
+    """Return the height in inches of a figure without its legend, in which its planes leave no empty band."""
     across = sum(_size(each)[0] for each in views)
-    planes = (width - _BAR_WIDTH - len(views) * _LABEL_WIDTH) * max(_size(each)[1] for each in views) / across
-    around = _LABEL_HEIGHT + lines * _LINE_HEIGHT + has_legend * _LEGEND_HEIGHT
+    planes = (width - len(views) * _LABEL_WIDTH) * max(_size(each)[1] for each in views) / across
+    around = _LABEL_HEIGHT + lines * _LINE_HEIGHT
     return float(min(max(planes + around, _LOWEST), _HIGHEST))
 
 
@@ -296,20 +309,29 @@ def draw_letters(axes: Axes, each: View, fontsize: str = "medium") -> None:
 class _Layer:
     """One overlay: a mask and each label in a colour of its own, values as a transparent colour map."""
 
-    def __init__(self, name: str, number: int, array: NDArray[Any]) -> None:
+    def __init__(self, name: str, number: int, overlay: Overlay) -> None:
         from matplotlib import colormaps
 
-        self.name, self.array = safe(name), array
-        self.labels = [int(label) for label in np.unique(array) if label] if array.dtype.kind in "bui" else []
+        self.name, self.array = shortened(safe(name), _LONGEST_ENTRY), overlay.array
+        self.holds_values = overlay.holds_values
+        self.title = self.name + (f" ({overlay.units})" if overlay.units not in ("", "stored") else "")
+        self.high, self.is_empty = 1.0, False
+        self.shown: Any = None
+        self.labels: list[int] = []
+        if self.holds_values:
+            positive = self.array[np.isfinite(self.array) & (self.array > 0)]
+            self.high, self.is_empty = (float(positive.max()), False) if positive.size else (1.0, True)
+        elif self.array.any():
+            self.labels = labels_of(self.array)
+        self.names = {label: shortened(safe(text), _LONGEST_ENTRY) for label, text in overlay.labels.items()}
         palette = colormaps["tab10"]
         self.colours = [palette((number + rank) % 10) for rank in range(max(len(self.labels), 1))]
-        finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array
-        self.high = float(finite.max()) if finite.size else 1.0
+        self.seen: set[int] = set()
 
     def draw(self, axes: Axes, each: View) -> None:
-        if self.array.dtype.kind == "f":
+        if self.holds_values:
             hidden = np.ma.masked_where(~(each.image > 0), each.image)
-            axes.imshow(
+            self.shown = axes.imshow(
                 hidden,
                 extent=each.extent,
                 cmap="hot",
@@ -319,81 +341,57 @@ class _Layer:
                 interpolation="nearest",
             )
             return
+        inside = np.unique(each.image).tolist()
         for label, colour in zip(self.labels, self.colours, strict=False):
-            inside = each.image == label
-            if not inside.any():
+            if label not in inside:
                 continue
-            filled = np.zeros((*inside.shape, 4))
-            filled[inside] = (*colour[:3], OVERLAY_ALPHA)
+            self.seen.add(label)
+            filled = np.zeros((*each.image.shape, 4))
+            filled[each.image == label] = (*colour[:3], OVERLAY_ALPHA)
             axes.imshow(filled, extent=each.extent, interpolation="nearest")
 
-    def handles(self) -> list[Any]:
-        from matplotlib.patches import Patch
-
-        if self.array.dtype.kind == "f":
-            return [Patch(color="orange", alpha=OVERLAY_ALPHA, label=f"{self.name}, 0 to {self.high:.4g}")]
-        several = len(self.labels) > 1
-        names = [f"{self.name} {label}" if several else self.name for label in self.labels] or [f"{self.name} (empty)"]
-        return [Patch(color=colour, label=name) for name, colour in zip(names, self.colours, strict=True)]
-
-
-def overlay_arrays(image: Image, overlay: Any, *, allow_other_frame: bool = False) -> dict[str, NDArray[Any]]:
-    """Return overlays by name, once they are known to lie on the grid of the image.
-
-    Parameters
-    ----------
-    image : Image
-    overlay : Volume, ndarray, mapping or list of these, or None
-    allow_other_frame : bool
-        Whether overlays may be of another patient or frame of reference.
-
-    Raises
-    ------
-    VolumeError
-        An overlay lies on another grid, or is of another patient or in another frame of reference.
-    """
-    arrays = {}
-    for name, each in named_overlays(overlay).items():
-        if not allow_other_frame:
-            check_common_space(each, image, f"The overlay {name!r}", "the image")
-        arrays[name] = _on_grid(image, name, each)
-    return arrays
+    def entries(self, has_bar: bool) -> list[_Entry]:
+        """Return what the legend says: nothing of values whose colours a bar explains."""
+        if self.holds_values:
+            if self.is_empty:
+                return [_Entry(f"{self.name} (nothing above 0)", "orange")]
+            return [] if has_bar else [_Entry(f"{self.title}, 0 to {self.high:.4g}", "orange")]
+        if not self.labels:
+            return [_Entry(f"{self.name} (empty)", self.colours[0])]
+        default = "{name} {label}" if len(self.labels) > 1 else "{name}"
+        return [
+            _Entry(self.names.get(label) or default.format(name=self.name, label=label), colour, label in self.seen)
+            for label, colour in zip(self.labels, self.colours, strict=True)
+        ]
 
 
-def named_overlays(overlay: Any, keyword: str = "SeriesDescription") -> dict[str, Any]:
-    """Return what was given as overlay by name: nothing, one, or several.
+@dataclass(frozen=True)
+class _Entry:
+    """A mask or label in the legend, and whether it is in the planes that are drawn."""
 
-    Parameters
-    ----------
-    overlay : Volume, ndarray, mapping or list of these, or None
-    keyword : str
-        The element that names a volume without a name of its own.
-    """
-    if overlay is None:
-        return {}
-    return dict(by_name(overlay, partial(_name_of, keyword)))
+    text: str
+    colour: Any
+    is_seen: bool = True
 
 
-def _name_of(keyword: str, overlay: Any) -> str:
-    """Return the name of a volume; the header of a mask that was computed names what it was computed from."""
-    header, name = getattr(overlay, "header", None), getattr(overlay, "name", "")
-    if isinstance(header, Dataset) and (name or overlay.dtype == bool):
-        return str(name or "mask")
-    return str(header.get(keyword) or "overlay") if isinstance(header, Dataset) else "overlay"
+def _add_legend(figure: Figure, entries: Sequence[_Entry], columns: int) -> None:
+    """Name the masks and labels; of more than have room, those in the planes come first."""
+    from matplotlib.patches import Patch
+
+    more = len(entries) - _LEGEND_ENTRIES
+    if more > 0:
+        entries = sorted(entries, key=lambda entry: not entry.is_seen)[: _LEGEND_ENTRIES - 1]
+    handles = [Patch(color=entry.colour, label=entry.text) for entry in entries]
+    if more > 0:
+        handles.append(Patch(alpha=0, label=f"and {more + 1} more"))
+    legend = figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
+    for text in legend.get_texts():
+        text.set(**AS_IT_IS)
 
 
-def _on_grid(image: Image, name: str, overlay: Any) -> NDArray[Any]:
-    array = np.asarray(overlay)
-    if array.shape != image.array.shape[:3]:
-        raise VolumeError(
-            f"The overlay {name!r} has the shape {array.shape}, and the image {image.array.shape[:3]}: resample it "
-            "first, with overlay.resample(like=image), or read masks on the grid of the image, with "
-            "get_masks(like=image)."
-        )
-    geometry = getattr(overlay, "geometry", None)
-    if geometry is not None and image.geometry is not None and not geometry.isclose(image.geometry, tolerance=0.1):
-        raise VolumeError(
-            f"The overlay {name!r} lies elsewhere in the patient than the image, though its shape is the same: "
-            "resample it first, with overlay.resample(like=image), or read masks with get_masks(like=image)."
-        )
-    return array
+def _add_bars(figure: Figure, grid: Sequence[Axes], layers: Sequence[_Layer]) -> None:
+    """Draw a bar for each overlay of values."""
+    for layer in layers:
+        if layer.shown is not None and not layer.is_empty:
+            bar = figure.colorbar(layer.shown, ax=list(grid), shrink=0.8, pad=0.01)
+            bar.set_label(layer.title, **AS_IT_IS)

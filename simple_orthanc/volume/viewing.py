@@ -32,8 +32,9 @@ class Viewing:
         ----------
         overlay : Volume, ndarray, or mapping or list of these, optional
             A mask, a label map or values on the same grid, drawn over the image; several by name, as `get_masks` of a
-            session returns them. Each mask and each label has its own colour. Floats are drawn as colours, from 0,
-            which is transparent, to their maximum.
+            session returns them. Each mask and each label has its own colour. Values are drawn as colours, from 0,
+            which is transparent, to their maximum. Floats are values; integers are labels unless one is negative or
+            more than 200 differ.
         allow_other_frame : bool
             Show overlays of another patient or frame of reference, because they were registered elsewhere.
 

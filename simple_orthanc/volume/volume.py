@@ -19,6 +19,7 @@ from simple_orthanc.volume.frame_table import MADE_WHEN_READ, MadeWhenRead
 from simple_orthanc.volume.geometry import Geometry, Vector
 from simple_orthanc.volume.handover import HandsOver
 from simple_orthanc.volume.operations import ArrayOperations
+from simple_orthanc.volume.overlays import overlays_on
 from simple_orthanc.volume.viewing import Viewing
 from simple_orthanc.volume.windows import windowed
 from simple_orthanc.volume.writing.segments import segment_names
@@ -287,7 +288,9 @@ class Volume(ArrayOperations, Converts, HandsOver, WritesDicom, Viewing, Shown):
         plane : {"axial", "coronal", "sagittal"}, optional
             One plane. Default: three planes through the middle, or the slices as acquired where `slice` is given.
         overlay : Volume, ndarray, or mapping or list of these, optional
-            A mask, a label map or values on the same grid, drawn over the image; several by name.
+            A mask, a label map or values on the same grid, drawn over the image; several by name. Values are drawn as
+            colours, from 0, which is transparent, to their maximum, with a bar of their own. Floats are values;
+            integers are labels unless one is negative or more than 200 differ.
         cmap : str, optional
             A colour map of matplotlib. Default: grey, for PET with high values dark.
         colorbar : bool
@@ -321,7 +324,7 @@ class Volume(ArrayOperations, Converts, HandsOver, WritesDicom, Viewing, Shown):
         >>> figure = volume.plot(plane="coronal", overlay=volume.array > 100)
         """
         image, look = self._drawn, plotting.Look(window, slice, plane, cmap, colorbar)
-        overlays = plotting.overlay_arrays(image, overlay, allow_other_frame=allow_other_frame)
+        overlays = overlays_on(image, overlay, allow_other_frame=allow_other_frame)
         return plotting.draw(image, look, overlays)
 
     @property

@@ -241,6 +241,14 @@ def test_the_copy_that_the_browser_sends_back_is_not_kept() -> None:
     assert layer.opacity == 0.5
 
 
+def test_integers_of_an_image_are_values_and_those_of_a_map_are_labels() -> None:
+    volume = volume_of(np.zeros((4, 5, 6), np.int16))
+    values = np.arange(120, dtype=np.int16).reshape(4, 5, 6)
+    _, ct, organs = volume.view({"organs": values // 40, "ct": values - 60}).volumes
+    assert (ct.colormap, ct.cal_max) == ("hot", 59.0)
+    assert organs.colormap_label.labels == ["", "organs 1", "organs 2"]
+
+
 def test_layers_have_names_that_can_be_read_and_do_no_harm() -> None:
     volume = volume_of(np.zeros((4, 5, 6), np.int16), Modality="CT")
     overlays = {"dose": np.ones((4, 5, 6), np.float32), "../<b>\x1b[2J" + "x" * 100: volume.array == 0}

@@ -262,6 +262,61 @@ class TestOverlays:
         figure = volume.plot(overlay={"dose": volume.array.astype(np.float32)})
         assert panels(figure)["axial"].images[1].get_cmap().name == "hot"
 
+        assert [axes.get_ylabel() for axes in figure.axes[3:]] == ["", "dose"]
+
+    @pytest.mark.parametrize(
+        "values", [np.arange(-20, 20), np.arange(20).repeat(2) * 40, np.arange(40) * 25], ids=["CT", "few", "MR"]
+    )
+    def test_integers_of_an_image_are_values_and_not_labels(self, values: NDArray[np.int64]) -> None:
+        header = make_series((1, 2, 2), SeriesDescription="second day")[0]
+        image = Volume(np.zeros((4, 20, 20), np.int16), None, Dataset())
+        other = np.resize(values, 1600).reshape(4, 20, 20) + (np.arange(1600) % 400).reshape(4, 20, 20)
+        figure = image.plot(overlay=Volume(other.astype(np.int16), None, header, units="HU"))
+        assert figure.axes[0].images[1].get_cmap().name == "hot"
+        assert [axes.get_ylabel() for axes in figure.axes[1:]] == ["", "second day (HU)"]
+        assert not figure.legends
+        figure.canvas.draw()
+
+    def test_values_are_named_where_no_bar_is_drawn_or_nothing_is_seen(self) -> None:
+        volume = turned((0, 1, 2), (1, 1, 1))
+        overlays = {"dose": volume.array.astype(float), "none": np.full(volume.shape, -1.0)}
+        figure = volume.plot(overlay=overlays, colorbar=False)
+        texts = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert texts == [f"dose, 0 to {volume.array.max():.4g}", "none (nothing above 0)"]
+
+    def test_labels_of_a_segmentation_have_their_names(self) -> None:
+        volume = turned((0, 1, 2), (1, 1, 1))
+        array = (volume.array == LEFT) + 7 * (volume.array == FRONT).astype(np.uint8)
+        item = Dataset()
+        item.SegmentNumber, item.SegmentLabel = 7, "kidney"
+        header = Dataset()
+        header.SegmentSequence = [item]
+        figure = volume.plot(overlay={"organs": Volume(array, volume.geometry, header, units="label")})
+        assert [text.get_text() for text in figure.legends[0].get_texts()] == ["organs 1", "kidney"]
+
+    @pytest.mark.parametrize("plane", [None, "axial"])
+    def test_a_map_of_many_labels_leaves_room_for_the_image(self, plane: Any) -> None:
+        volume = Volume(
+            np.zeros((12, 40, 40), np.int16),
+            Geometry((40, 40, 12), (1, 1, 4), (0, 0, 0), tuple(np.eye(3).ravel())),
+            Dataset(),
+        )
+        labels = (np.arange(volume.array.size) % 150).reshape(volume.shape).astype(np.int16)
+        labels[6] = 149
+        figure = volume.plot(plane=plane, overlay={"segmentation of the whole body": labels})
+        figure.canvas.draw()
+        (legend,) = figure.legends
+        texts = [text.get_text() for text in legend.get_texts()]
+        assert len(texts) == 24
+        assert texts[-1] == "and 126 more"
+        if plane:
+            assert texts[0] == "segmentation of the whole body 149"
+        inside = legend.get_window_extent()
+        assert inside.x0 >= 0
+        assert inside.x1 <= figure.bbox.x1
+        assert all(axes.get_window_extent().y0 > inside.y1 for axes in figure.axes)
+        assert figure.axes[0].get_window_extent().height > 100
+
     def test_an_overlay_on_another_grid_is_refused_and_the_way_out_works(self) -> None:
         volume = turned((0, 1, 2), (1, 1, 1))
         mask = volume.with_array(volume.array > 0)[::2]
