@@ -40,6 +40,8 @@ _NAME = re.compile(r"[0-9a-f]{40}")
 _FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | os.O_CLOEXEC
 # A part is written in one go: an older one was left by a process that was killed.
 _SECONDS_OF_PARTS = 600
+# In nanoseconds. What seems to be used later than that was used under a wrong clock, nobody knows when.
+_CLOCKS_DIFFER = 24 * 3600 * 10**9
 # Somebody else may look through a large cache meanwhile; a process that is stopped may hold the lock for ever.
 _SECONDS_FOR_LOCK = 2.0
 _SECONDS_BETWEEN_ATTEMPTS = 0.0005
@@ -197,7 +199,7 @@ class EntryStore(LandsOnce):
         with os.scandir(self.folder / "parts") as parts:
             for part in parts:
                 with contextlib.suppress(FileNotFoundError):
-                    if time.time() - part.stat(follow_symlinks=False).st_mtime >= seconds:
+                    if abs(time.time() - part.stat(follow_symlinks=False).st_mtime) >= seconds:
                         os.unlink(part.path)
 
     def path(self, archive: str, key: str, is_whole: bool = True) -> str:
@@ -373,7 +375,8 @@ class EntryStore(LandsOnce):
 
     def _look_through(self) -> int:
         """Look through all entries, and return the sum of their sizes."""
-        found = sorted(self._entries())
+        latest = time.time_ns() + _CLOCKS_DIFFER
+        found = sorted(self._entries(), key=lambda entry: (entry.used if entry.used <= latest else 0, entry))
         self._oldest = deque(found)
         return sum(entry.size for entry in found)
 

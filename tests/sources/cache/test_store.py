@@ -227,6 +227,24 @@ def test_a_lower_limit_makes_room_at_once(tmp_path: Path) -> None:
     assert len(Cache(tmp_path / "cache", limit=9 * size)) == len(Cache(tmp_path / "cache")) == 2
 
 
+def test_what_was_used_under_a_wrong_clock_goes_first(tmp_path: Path) -> None:
+    size = size_of_entry(tmp_path / "other", b"content")
+    cache = Cache(tmp_path / "cache", limit=3 * size)
+    for key in "abc":
+        put(cache, key, b"content")
+        # In ten years: what is kept from now on must not go before it.
+        os.utime(path_of(cache, key), (time.time() + 3e8,) * 2)
+    for key in "defg":
+        # As a new process, which looks through them again.
+        put(Cache(tmp_path / "cache"), key, b"content")
+    assert [key for key in "abcdefg" if get(cache, key)] == ["e", "f", "g"]
+    part = cache.folder / "parts" / "left"
+    part.touch()
+    os.utime(part, (time.time() + 3e8,) * 2)
+    Cache(tmp_path / "cache")
+    assert not part.exists()
+
+
 def test_a_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: os.stat(tmp_path).st_uid + 1)
     with pytest.raises(SelectionError, match="belongs to another user") as caught:
