@@ -36,6 +36,7 @@ AT_MOST = 1.15
 """How much longer than the link needs for its bytes a job may take."""
 
 LINK = "the link"
+UNPACKED = "the link, had nothing been packed"
 _NEARBY = "ours without the link"
 
 
@@ -64,6 +65,13 @@ class _Task:
     ours: Callable[[str], Any]
     is_right: Callable[[Any], bool]
     bare: Callable[[str], Any]
+    unpacked: Callable[[str], int] | None = None
+
+
+def unpacked_bytes(url: str) -> int:
+    """Return the bytes of the rows of all studies and series where they are not packed."""
+    with Wire(url) as wire:
+        return sum(len(wire.ask("GET", f"/{level}?expand&short")) for level in ("studies", "series"))
 
 
 def tasks(volume: Images, cohort: Sequence[Images], series: int) -> Iterator[_Task]:
@@ -91,6 +99,7 @@ def tasks(volume: Images, cohort: Sequence[Images], series: int) -> Iterator[_Ta
         session.column,
         lambda found: len(set(found)) > 1,
         lambda url: len(bare_request(url)),
+        unpacked_bytes,
     )
 
 
@@ -122,6 +131,9 @@ def measure(task: _Task, url: str, rounds: int) -> Job:
                 "connections": needed[-1].connections,
                 "processor time of the link, share": needed[-1].processor / job.timings[OURS].seconds[-1],
             }
+            if task.unpacked is not None:
+                least = link.seconds_for(Figures(received=task.unpacked(url)))
+                job.figures[UNPACKED] = statistics.median(job.timings[OURS].seconds) / least
     return job
 
 

@@ -24,7 +24,7 @@ from benchmarks.archive import Archive, expected_kvp, orthanc_id, patient_tags, 
 from benchmarks.bars import BARS, Bar
 from benchmarks.images import digest, make_compressed, make_ct, make_time_series
 from benchmarks.jobs import FLOOR, OURS, Job, Place
-from benchmarks.link import LINK, measure, tasks
+from benchmarks.link import LINK, UNPACKED, measure, tasks
 from benchmarks.relay import Relay
 from benchmarks.throttle import ROUND_TRIP, Flow, Lane, Link
 from benchmarks.timing import Contestant, Elsewhere, SkippedError, Timing, interleaved
@@ -460,6 +460,7 @@ def test_what_a_link_costs_is_measured_on_every_version(empty_server: LocalOrtha
         assert job.timings[OURS].right
         assert job.figures["requests"] > 0
         assert job.figures[LINK] > 0.5
+        assert (UNPACKED in job.figures) == (task.unpacked is not None)
         assert job.timings[OURS].seconds[0] > ROUND_TRIP
 
 
