@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from simple_orthanc import LocalOrthanc, Orthanc, SelectionError, UnknownTagError, tag
+from simple_orthanc.transport import Transport
 from tests.conftest import MakeServer, empty
 from tests.examples import examples
 from tests.live.archives import archives, file_bytes, simple_file, store
@@ -40,12 +41,15 @@ def test_a_limit_on_results_hides_nothing(make_server: MakeServer) -> None:
         assert session.get_dicom_tag("KVP", unique=False) == [80.0] * 12
 
 
-@pytest.mark.parametrize("large", [0, 5000], ids=["large", "small"])
+@pytest.mark.parametrize("large", [0, 50_000], ids=["large", "small"])
 @pytest.mark.parametrize("series", [1, 2])
+@pytest.mark.parametrize("is_nearby", [True, False], ids=["nearby", "far away"])
 def test_a_limit_on_results_hides_no_study(
-    make_server: MakeServer, monkeypatch: pytest.MonkeyPatch, series: int, large: int
+    make_server: MakeServer, monkeypatch: pytest.MonkeyPatch, series: int, large: int, is_nearby: bool
 ) -> None:
     monkeypatch.setattr("simple_orthanc.sources.orthanc.find_limit._LARGE", large)
+    monkeypatch.setattr("simple_orthanc.sources.orthanc.find_limit._LARGE_FAR_AWAY", large)
+    monkeypatch.setattr(Transport, "is_nearby", is_nearby)
     server = make_server({"LimitFindResults": 4, "LimitFindInstances": 4})
     studies = {"ADAMS": 2, "BAKER": 4, "CLARK": 5}
     for patient, (name, count) in enumerate(studies.items()):

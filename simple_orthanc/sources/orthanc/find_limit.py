@@ -29,9 +29,11 @@ CHILDREN: dict[Level, str] = {"study": "Studies", "series": "Series", "instance"
 """Where an object lists those of a level that are in it."""
 
 # So many objects are asked for beside the first find.
-_SHOWN = 200
+_SHOWN = 128
 # From this many instances on, two requests about a few studies take less time than one that goes through all instances.
 _LARGE = 5000
+# And from so many on over a network, beside another request.
+_LARGE_FAR_AWAY = 50_000
 
 _STUDY_UID = parse_tag("StudyInstanceUID")
 
@@ -98,7 +100,7 @@ class FindLimit:
             return False
         if self._rest.capabilities.version >= PAGES_WHOLE:
             return self._rest.capabilities.extended_find
-        # It takes the server longer, and two requests: less than one more round trip where it is far away.
+        # It takes the server longer: less than one more round trip where it is far away.
         return level != "instance" and not self._transport.is_nearby
 
     def show(self, level: Level) -> None:
@@ -120,7 +122,7 @@ class FindLimit:
             self.note(level, len(ask(self._transport, "POST", "/tools/find", is_ids, body=body, idempotent=True)))
             return
         query = {}
-        if counts["instance"] > _LARGE:
+        if counts["instance"] > _LARGE_FAR_AWAY:
             uids = _study_uids(self._studies(0, count))
             query, count = _in_studies(uids), len(uids)
         if count and self._page(shown, query, count - 1, 1):

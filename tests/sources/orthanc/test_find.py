@@ -13,7 +13,7 @@ from simple_orthanc.dicom.levels import Level
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.errors import TransportError
 from simple_orthanc.rest import Rest
-from simple_orthanc.sources.orthanc import find
+from simple_orthanc.sources.orthanc import find, find_limit
 from simple_orthanc.sources.orthanc.find import Finder, queries_for
 from simple_orthanc.sources.orthanc.find_limit import Observed
 from simple_orthanc.transport import Transport
@@ -110,10 +110,12 @@ def test_an_object_that_is_gone_is_left_out(stand_in: OrthancServer, finder: Fin
     assert finder.below("series", "00000000-00000000-00000000-00000000-00000000", ()) == []
 
 
+@pytest.mark.parametrize("large", [0, 50_000], ids=["large", "small"])
 @pytest.mark.parametrize("is_nearby", [True, False])
 def test_that_a_first_find_is_whole_is_seen_beside_it(
-    stand_in: OrthancServer, finder: Finder, monkeypatch: pytest.MonkeyPatch, is_nearby: bool
+    stand_in: OrthancServer, finder: Finder, monkeypatch: pytest.MonkeyPatch, is_nearby: bool, large: int
 ) -> None:
+    monkeypatch.setattr(find_limit, "_LARGE_FAR_AWAY", large)
     monkeypatch.setattr(Transport, "is_nearby", is_nearby)
     finder.count()
     finder.find("study", {"PatientName": "*roe*"})
@@ -123,7 +125,8 @@ def test_that_a_first_find_is_whole_is_seen_beside_it(
     assert (len(asked), len(others)) == (2, 1)
     if not is_nearby or finder._rest.capabilities.extended_find:
         before = len(stand_in.asked)
-        assert len(finder.find("series", {"PatientName": "*roe*"})) < 6
+        query = {"StudyInstanceUID": str(stand_in.datasets[0].StudyInstanceUID)}
+        assert finder.find("series", query)
         assert len(stand_in.asked) == before + 1
 
 
