@@ -39,8 +39,8 @@ _HEADER_BYTES = 16 * 1024
 # Bytes of the answers that tell whether a file is still the same.
 _STAMP = 1 << 9
 _PIECE = 1 << 20
-# Connections on which files are read in rows from a server nearby, for each caller.
-_ROWS_AT_ONCE = 2
+# Connections on which files are read in rows from a server nearby, for each caller: several groups are read at a time.
+_ROWS_AT_ONCE = 1
 _IS_FILE = has(FileSize=(int, str))
 
 Result = TypeVar("Result")
