@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import decimal
 import numbers
 import os
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
+from pydicom.multival import MultiValue
 from pydicom.valuerep import PersonName
 
 from simple_orthanc.dicom.levels import IDENTIFIERS
@@ -121,12 +123,13 @@ def _plain(value: Any, what: str, inside: bool = False) -> Value:
         if not -(2**63) <= int(value) < 2**63:
             raise SelectionError(f"The function returned {value}, which needs more than 64 bits: return float(...).")
         return int(value)
-    if isinstance(value, numbers.Complex) or type(value).__name__ == "Decimal":
+    if isinstance(value, (numbers.Complex, decimal.Decimal)):
         if isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real):
             raise SelectionError(f"The function returned the complex number {value}: return its parts by name.")
         number = float(value)
         return None if number != number else number
-    if isinstance(value, (list, tuple)) and not inside:
+    # The value of a multi-valued element of a header is no list.
+    if isinstance(value, (list, tuple, MultiValue)) and not inside:
         if len(value) > _LONGEST_TUPLE:
             raise SelectionError(f"The function returned a list of {len(value):,} values ({what}). {_ADVICE}")
         return tuple(_plain(item, what, inside=True) for item in value)

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 from pydicom.uid import UID
-from pydicom.valuerep import IS, DSfloat, PersonName
+from pydicom.valuerep import IS, DSdecimal, DSfloat, PersonName
 
 from simple_orthanc import Folder, SelectionError
 from simple_orthanc.session.mapping.columns import result_columns, typed_column
@@ -82,6 +83,9 @@ class Array(np.ndarray[Any, Any]):
         ([1, np.float32(0.5), None, "a"], (1, 0.5, None, "a")),
         ([np.ma.masked, 1], (None, 1)),
         ((2, 3), (2, 3)),
+        (MultiValue(DSfloat, ["0.5", "0.75"]), (0.5, 0.75)),
+        (MultiValue(str, ["ORIGINAL", "PRIMARY"]), ("ORIGINAL", "PRIMARY")),
+        (DSdecimal("0.5"), 0.5),
     ],
 )
 def test_one_value_is_the_column_result(result: Any, value: Any) -> None:
