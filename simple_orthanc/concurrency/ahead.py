@@ -118,7 +118,7 @@ class _Line(Generic[Result]):
 
     def __init__(self, jobs: Iterator[Job[Result]], most: int, workers: int) -> None:
         self._jobs, self._most, self._workers = jobs, most, workers
-        # The call that takes a result may be another one than that which made this, and may outlive it.
+        # Results may be taken by a later call than the one that made this, so its interruption is not used.
         self._crew = Crew(Interruption())
         self._changed = threading.Condition()
         # Taking a job may take requests, for which the threads wait that take the next one, and nobody else.
@@ -175,7 +175,7 @@ class _Line(Generic[Result]):
                 try:
                     self._crew.start(self._work)
                 except RuntimeError:
-                    # The system has no room for a thread; one that runs goes on alone.
+                    # The system cannot start another thread; those that run continue.
                     if not self._running:
                         raise
                 else:

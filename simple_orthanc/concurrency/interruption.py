@@ -88,7 +88,7 @@ def current() -> Interruption | None:
 
 @contextmanager
 def users_code() -> Iterator[None]:
-    """Mark a block in which a function of the user runs: what it calls is not a part of the call that runs it."""
+    """Mark a block that runs a function of the user: calls inside it count as calls of their own."""
     before = getattr(_worker, "is_users", False)
     _worker.is_users = True
     try:
@@ -98,7 +98,7 @@ def users_code() -> Iterator[None]:
 
 
 def current_call() -> Interruption | None:
-    """Return the interruption of the call in several threads that this thread's work is a part of, or None.
+    """Return the interruption of the multi-threaded call that this thread works for, or None.
 
     Examples
     --------

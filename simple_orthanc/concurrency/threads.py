@@ -188,7 +188,7 @@ class Crew:
     Parameters
     ----------
     interruption : Interruption, optional
-        The interruption of the call. Default: a part of that of the call which this thread works for.
+        The interruption of the call. Default: a new one inside that of the call that this thread works for.
 
     Attributes
     ----------

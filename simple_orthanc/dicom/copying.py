@@ -56,12 +56,14 @@ def shallow_copy(dataset: Dataset) -> Dataset:
 
 
 class Prototype(Generic[Kind]):
-    """Makes datasets like one that was just read. Making one anew costs more than reading its elements.
+    """Makes datasets with the attributes of one that was just read.
+
+    Constructing a dataset takes longer than reading its elements.
 
     Parameters
     ----------
     dataset : Dataset
-        Which nobody has used yet.
+        A dataset that was read, and not used yet.
 
     Examples
     --------
@@ -77,14 +79,14 @@ class Prototype(Generic[Kind]):
     def __init__(self, dataset: Kind) -> None:
         self._kind = type(dataset)
         attributes = {name: value for name, value in vars(dataset).items() if name != "_dict"}
-        # Dictionaries are filled when the dataset is used, such as that of its private blocks.
+        # Dictionaries are copied, since using a dataset fills them, such as that of its private blocks.
         self._fillable = {name: value.copy() for name, value in attributes.items() if isinstance(value, dict)}
         self._attributes = {name: value for name, value in attributes.items() if name not in self._fillable}
 
     def with_elements(self, elements: Mapping[BaseTag, DataElement | RawDataElement], **attributes: Any) -> Kind:
-        """Return a dataset of some elements, with some attributes of its own."""
+        """Return a dataset with these elements and attributes."""
         dataset = self._kind.__new__(self._kind)
-        # Each single attribute would be looked for among the keywords of DICOM.
+        # Setting single attributes would look up each among the keywords of DICOM.
         vars(dataset).update(self._attributes)
         vars(dataset).update({name: value.copy() for name, value in self._fillable.items()})
         vars(dataset).update(attributes, _dict=elements)

@@ -52,7 +52,7 @@ _Entry: TypeAlias = "tuple[int, bytes, bytes | None, BaseTag, RawDataElement]"
 _Entries: TypeAlias = "dict[int, _Entry]"
 
 
-# So many layouts are remembered: values of different lengths make the headers of a series differ in theirs.
+# Number of layouts that are remembered: values of different lengths give the headers of a series different layouts.
 _LAYOUTS = 6
 
 
@@ -62,7 +62,7 @@ class Scanner:
     def __init__(self) -> None:
         self._last: _Entries = {}
         self._last_meta: _Entries = {}
-        # The one that was met last is first.
+        # The most recent layout is first.
         self._similar: tuple[SimilarHeaders, ...] = ()
 
     def scan(self, content: Buffer) -> tuple[FileDataset, int] | None:
@@ -92,7 +92,7 @@ class Scanner:
         return found
 
     def _walk(self, content: Buffer) -> tuple[FileDataset, int] | None:
-        """Read a header of whatever layout."""
+        """Read a header of any layout, element by element."""
         try:
             meta = read_meta(content) if has_prefix(content) else None
             if meta is None or not _is_plain(meta.transfer_syntax):

@@ -1,7 +1,7 @@
-"""Headers that differ from one that was read before inside of their values alone, as those of the slices of a series.
+"""Headers that differ from an earlier one only in the values of elements, such as those of the slices of a series.
 
-Where every tag, VR and length is at the same place, so is every value: nothing needs to be walked, and the elements
-with the same bytes are the same objects.
+If every tag, VR and length is at the same place, so is every value. Such a header is read without walking through its
+elements, and elements with the same bytes are the same objects.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ Elements: TypeAlias = "dict[BaseTag, DataElement | RawDataElement]"
 
 # Their values decide how the others are read: TransferSyntaxUID and SpecificCharacterSet.
 _DECISIVE = frozenset({0x00020010, 0x00080005})
-# Bytes of a tag, and of the longest beginning of an element, with and without its VR.
+# Bytes of a tag, and of the longest head of an element, with explicit and with implicit VR.
 _TAG, _EXPLICIT_HEAD, _IMPLICIT_HEAD = 4, 12, 8
 _NO_VALUE = 0
-# A longer header is not kept in memory for the sake of the next.
+# Bytes up to which a header is kept in memory for the next one.
 _LARGEST = 1 << 18
 
 
 class _Latest(NamedTuple):
-    """The header that was read last: its bytes, and its elements, those of its file meta information apart."""
+    """The header that was read last: its bytes, the elements of its File Meta Information, and its other elements."""
 
     bytes: NDArray[np.uint8]
     meta: Elements
@@ -41,18 +41,18 @@ class _Latest(NamedTuple):
 
 
 class SimilarHeaders:
-    """The headers with the layout of one. Several threads may use it at once.
+    """Reads headers with the same layout as an earlier one. Several threads may use it at once.
 
     Parameters
     ----------
     content : bytes or memoryview
-        The file that was read, or its beginning with that of the element that holds the pixels.
+        The file that was read, or its beginning, including the head of the element that holds the pixels.
     header : FileDataset
-        What was read from it, by the fast reader, and has not been used yet.
+        The header as the fast reader returned it, not used yet.
     end : int
-        Where that element begins.
+        Position in bytes where the element with the pixels begins.
     size : int
-        Bytes with its head.
+        Number of bytes up to the end of the head of that element.
 
     Examples
     --------
@@ -80,7 +80,7 @@ class SimilarHeaders:
 
     @classmethod
     def of(cls, content: Buffer, header: FileDataset, end: int) -> SimilarHeaders | None:
-        """Return the headers with the layout of one; None if it is large, or the head of the pixels is cut off."""
+        """Return a reader for the layout of a header; None if it is long, or the head of the pixels is cut off."""
         size = end + (_IMPLICIT_HEAD if header.original_encoding[0] else _EXPLICIT_HEAD)
         return cls(content, header, end, size) if size <= min(_LARGEST, len(content)) else None
 
@@ -88,21 +88,21 @@ class SimilarHeaders:
         return np.frombuffer(content, np.uint8, self._size)
 
     def read(self, content: Buffer) -> tuple[FileDataset, int] | None:
-        """Return the header of a file, and where the element with its pixels begins; None if its layout is another."""
+        """Return the header of a file, and where the element with its pixels begins; None if its layout differs."""
         if len(content) < self._size or content[self._end : self._end + _TAG] != self._pixels:
             return None
         latest, beginning = self._latest, self._beginning(content)
-        is_hit = np.zeros(len(self._elements) + 1, bool)
-        is_hit[self._owners[np.flatnonzero(beginning != latest.bytes)]] = True
-        if is_hit[_NO_VALUE]:
+        has_changed = np.zeros(len(self._elements) + 1, bool)
+        has_changed[self._owners[np.flatnonzero(beginning != latest.bytes)]] = True
+        if has_changed[_NO_VALUE]:
             return None
         meta, elements = latest.meta.copy(), latest.elements.copy()
-        for number in np.flatnonzero(is_hit).tolist():
+        for number in np.flatnonzero(has_changed).tolist():
             element = self._elements[number - 1]
             start = element.value_tell
             value = bytes(content[start : start + element.length])
             (meta if number <= self._meta_count else elements)[element.tag] = element._replace(value=value)
-        # What was made of these is changed by whoever uses the header.
+        # Copies, since using the header converts its elements.
         self._latest = _Latest(beginning.copy(), meta.copy(), elements.copy())
         file_meta = self._meta.with_elements(meta)
         return self._header.with_elements(elements, file_meta=file_meta, buffer=io.BytesIO()), self._end

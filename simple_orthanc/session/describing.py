@@ -35,9 +35,9 @@ class Describing(Looking):
         Parameters
         ----------
         *tags : str
-            Any spellings of tags, and ``age``, that of the patient at the study in years; one by one or as a list.
-            Those that only the files hold are read from all selected files. Default: the tags of studies and series
-            that the index holds, and below them, without values, those that files of these modalities usually hold.
+            Any spellings of tags, or ``age`` for the age of the patient at the study in years; one by one or as a list.
+            Tags that only the files hold are read from all selected files. Default: the tags of studies and series that
+            the index holds, and below them, without values, those that files of these modalities usually hold.
         files : bool
             Whether to add every tag in the headers of the selection. The header of one instance of each series is read,
             and their values are counted; private tags are included, sequences and binary values are not.
@@ -203,12 +203,12 @@ class Summary:
 
     @property
     def name(self) -> str:
-        """What it is called in tables."""
+        """Its name in tables."""
         return self.tag.name if isinstance(self.tag, Tag) else self.tag
 
     @property
     def level(self) -> Level:
-        """What has a value."""
+        """The level of the objects that have a value."""
         return self.tag.level if isinstance(self.tag, Tag) else tables.AGE_LEVEL
 
     @property

@@ -39,7 +39,7 @@ class Folder(Session):
         the value of the environment variable SIMPLE_ORTHANC_CACHE (nothing is kept if it is empty), or the platform's
         folder for caches.
     offline : bool, optional
-        Refused: it is for sessions on a server. What is in a folder is always read without a network.
+        Not accepted, since it is for sessions on a server. A folder is always read without a network.
 
     Warns
     -----
@@ -50,7 +50,7 @@ class Folder(Session):
     Raises
     ------
     SelectionError
-        There is no such folder, or it is another kind of file; or it was given what only a session on a server needs.
+        There is no such folder, or it is another kind of file; or an argument is only for sessions on a server.
 
     See Also
     --------

@@ -220,9 +220,9 @@ class Looking(SessionState):
         Parameters
         ----------
         tag : str
-            Any spelling of a tag; or ``age``, that of the patient at the study in years.
+            Any spelling of a tag, or ``age`` for the age of the patient at the study in years.
         level : {"patient", "study", "series", "instance"}, optional
-            What is counted; default: the level where DICOM puts the tag, and studies for the age.
+            What is counted. Default: the level where DICOM puts the tag, and studies for the age.
 
         Returns
         -------

@@ -95,7 +95,7 @@ def is_offline(source: Source) -> bool:
 
 
 def offline_note(source: Source) -> str:
-    """Return what somebody must know who does not find an object in a source that is read offline; "" of any other."""
+    """Return a note for messages that nothing was found: only the cache was searched; "" if a session is online."""
     from simple_orthanc.selection.source import archive_of
     from simple_orthanc.sources.cache.offline import OfflineSource
 

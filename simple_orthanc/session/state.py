@@ -104,7 +104,7 @@ class SessionState:
 
             state["_packed"] = pack(self._index, self._settled)
             if part_name(self._source):
-                # Whatever verbs look at beside what is selected of a cohort is of the same patients.
+                # Some verbs look at other series of the selected patients.
                 part: Any = self._source
                 state["_source"] = part.narrowed_to_patients_of(self._settled.level, self._settled.keys)
         return state

@@ -24,11 +24,11 @@ from simple_orthanc.session.orthanc_state import OrthancState
 if TYPE_CHECKING:
     import pandas as pd
 
-# Of the patients of servers from which calls are copying, or wait to copy.
+# By server and patient, while calls copy from the patient or wait to do so.
 _locks: WeakValueDictionary[tuple[str, str], threading.Lock] = WeakValueDictionary()
 _guard = threading.Lock()
 
-# So long is waited for a turn before it is seen whether the call was interrupted meanwhile.
+# After so long a wait for its turn, a call checks whether it was interrupted.
 _SECONDS_BETWEEN_LOOKS = 0.2
 
 
@@ -113,9 +113,9 @@ def _make(
 
 @contextmanager
 def _turn(server: str, patients: Iterable[str]) -> Iterator[None]:
-    """Let calls of several threads copy from one patient one after the other: the later one finds the copies."""
+    """Hold the locks of some patients: calls in several threads copy one after the other, and find earlier copies."""
     with ExitStack() as held:
-        # In one order, so that no two calls wait for each other.
+        # Sorted, so that two calls never wait for each other.
         for patient in sorted(set(patients)):
             with _guard:
                 lock = _locks.setdefault((server, patient), threading.Lock())

@@ -26,10 +26,10 @@ from simple_orthanc.session.reading.unreadable import is_about_one_object
 Result = TypeVar("Result")
 
 WORKERS = 3
-"""Groups that are read at a time: while two wait for the server, or for a slow link, one more is decoded."""
+"""Groups that are read at a time: while two wait for the server, or for a slow link, a third is decoded."""
 
-# Files up to this many bytes together are held in memory until they are decoded. The last of them are decoded while
-# nothing is fetched.
+# Bytes of the files of a group, which are in memory until they are decoded. A larger last group would be decoded for
+# longer while nothing is fetched.
 _GROUP_BYTES = 4 << 20
 # A group grows up to this many series, from few, so that the first comes soon.
 _FIRST_GROUP, _LARGEST_GROUP = 4, 64
@@ -283,5 +283,5 @@ class HeldFiles:
 
 
 def scanner_of(files: FileReading) -> Scanner | None:
-    """Return what has read the headers of files that were fetched together; None for others."""
+    """Return the scanner of files that were fetched together; None for other files."""
     return files.scanner if isinstance(files, HeldFiles) else None

@@ -15,8 +15,8 @@ from simple_orthanc.selection.source import Row
 if TYPE_CHECKING:
     from simple_orthanc.session.reading.headers import ReadingHeaders
 
-# Rows of so many instances are listed at a time, at first and later. The first ones are enough for two groups of small
-# series, so that the second does not wait for a further listing.
+# Number of instances that are listed at a time, at first and later. The first ones are enough for two groups of small
+# series, so that the second does not wait for another listing.
 _FIRST_INSTANCES, _MOST_INSTANCES = 200, 4000
 
 
@@ -69,14 +69,14 @@ class SelectedSeries:
     Parameters
     ----------
     session : Session
-        Has the selection. It may be narrowed, reset or refreshed afterwards.
+        The session with the selection. It may be narrowed, reset or refreshed afterwards.
     keys : sequence of str, optional
-        Of the series, in the order that they are listed in. Default: that of the selection.
+        Keys of the series, in the order in which they are listed. Default: that of the selection.
 
     Attributes
     ----------
     keys : list of str
-        Of the series, in their order.
+        Keys of the series, in their order.
     """
 
     def __init__(self, session: ReadingHeaders, keys: Sequence[str] | None = None) -> None:

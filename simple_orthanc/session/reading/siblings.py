@@ -1,12 +1,12 @@
 """What the child sessions of one sequence read together: rows of their instances, and files of small series.
 
-A loop over ``session.series`` may ask of each series only its description, so nothing is read ahead until the loop has
-shown what it needs. Once it has read the instances of one series, those of the next ones are listed for many at a time.
-Once it has read volumes of two series in a row, the files of the next small ones are fetched together, up to a bound
-that is small: whoever leaves the loop has not fetched much in vain. Of large series nothing is read ahead here.
+A loop over ``session.series`` may use only the description of each series, so nothing is read ahead until the loop has
+shown what it needs. Once it has used the instances of one series, those of the next ones are listed, many series at a
+time. Once it has read volumes of two series in a row, the files of the next small ones are fetched together, up to a
+small bound, so that little is fetched in vain if the loop ends early. Large series are not read ahead here.
 
-A file that was fetched ahead may be replaced in the archive before its turn comes. So files are handed over while they
-are young, and later only where the source can tell that they were not replaced. `Session.refresh` ends the use of all.
+A file that was fetched ahead may be replaced in the archive before its turn comes. So files are returned while they are
+young, and later only if the source can show that they were not replaced. After `Session.refresh` none is used.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from simple_orthanc.session.reading.headers import ReadingHeaders
 
 _MOST_BYTES = 32 << 20
-# Several threads that each take the next series ask for them in nearly this order.
+# Several threads that each take the next series request them nearly in order.
 _NEAR = 16
 _MOST_ROWS_OF = 64
-# Seconds for which files are handed over without a question.
+# Seconds for which files are returned without asking the source whether they were replaced.
 _YOUNG = 2.0
-# Series that are read ahead where the source cannot tell what was replaced: a quick loop takes them while young.
+# Series that are read ahead if the source cannot show what was replaced: a quick loop uses them while they are young.
 _MOST_UNTOLD = 64
 
 
@@ -46,16 +46,16 @@ class Siblings:
     Parameters
     ----------
     session : Session
-        Whose selected series they are. It is not changed.
+        The session that has selected the series. It is not changed.
     keys : sequence of str
-        Of the series, in the order of the sequence.
+        Keys of the series, in the order of the sequence.
     """
 
     def __init__(self, session: ReadingHeaders, keys: Sequence[str]) -> None:
         self._session, self._keys = session, list(keys)
         # The end of a loop may be noticed wherever Python collects what is not used any more.
         self._lock = threading.RLock()
-        # Whether nothing is read ahead any more, and whether no files are.
+        # Whether reading ahead has ended, and whether files are not fetched ahead any more.
         self._is_left = self._is_slow = False
         # The position of the child that was made last, if the rows of its instances were not known then.
         self._unlisted: int | None = None
@@ -99,7 +99,7 @@ class Siblings:
             self._lock.release()
 
     def files(self, position: int) -> FileReading | None:
-        """Return what has the files of a child in memory; None if they are to be read from the source.
+        """Return the files of a child that are in memory; None if they must be read from the source.
 
         Called when a volume of the child is about to be read.
         """
@@ -118,13 +118,13 @@ class Siblings:
             return None
         if self._ahead is None or not self._next <= position < self._next + _NEAR:
             if self._ahead is not None and self._next - _NEAR <= position < self._next:
-                # It was handed over before.
+                # It was returned before.
                 return None
             self._begin(position)
         return self._taken(position)
 
     def _is_current(self, held: HeldFiles) -> bool:
-        """Check whether files are those that the archive has; if not, those of the child are read by itself."""
+        """Check whether files are those that the archive has now; if not, the child reads its own."""
         index, now = self._session._index, time.monotonic()
         if held.begun_at <= index.last_update[0]:
             self._stop()
@@ -140,17 +140,17 @@ class Siblings:
         try:
             return not index.source.replaced_since(mark, held.keys, now - _YOUNG)
         except OrthancError:
-            # Reading the child by itself tells what is wrong.
+            # Reading the child by itself raises the error.
             return False
 
     def _mark(self) -> Mark | None:
-        """Return the state since which the source can tell of any instance whether it was replaced."""
+        """Return the state since which the source can show what was replaced; None if it cannot."""
         return self._session._source.mark(self._session._index.revision, None)
 
     def _begin(self, position: int) -> None:
         self._stop()
         if self._selected is None:
-            # In the order of the sequence; that of the instances in a series does not matter here.
+            # The order of the instances in a series does not matter here.
             session = self._session.copy()
             session._selection = replace(session._selection, order=None)
             self._selected = SelectedSeries(session, self._keys)
@@ -195,6 +195,6 @@ def _has_listed(index: Index, series: str) -> bool:
 
 
 def _held(series: ListedSeries, files: FileReading) -> list[Sized[HeldFiles | None]]:
-    """Return the files of one series out of those that were fetched together; None for a large one, or without any."""
+    """Return the files of one series out of those that were fetched together; None if they were not fetched."""
     own = files.part(series.keys) if isinstance(files, HeldFiles) else None
     return [Sized(own, own.bytes) if own is not None and own.keys else Sized(None, 0)]

@@ -280,9 +280,9 @@ class Reading(ReadingHeaders):
             The image on whose grid the masks are wanted. Default: the images that they were drawn on, which are looked
             for in the whole archive; a segmentation whose images are not there keeps its own grid.
         allow_other_frame : bool
-            Take coordinates as they are although the images are of another patient or in another frame of reference
-            than the masks, because they were registered elsewhere. The masks are in the frame of reference of the
-            images.
+            Whether to accept images of another patient or in another frame of reference than the masks, because they
+            were registered elsewhere. Coordinates are taken as they are, and the masks get the frame of reference of
+            the images.
 
         Returns
         -------
