@@ -14,7 +14,7 @@ from simple_orthanc.dicom.levels import Level
 Commands: TypeAlias = "argparse._SubParsersAction[CommandParser]"
 Run: TypeAlias = Callable[[argparse.Namespace], int]
 
-# A first slice, an end and a step.
+# The parts of a slice: first, end and step.
 _MOST_ENDS = 3
 _LEVELS: dict[str, Level] = {
     "patient": "patient",

@@ -77,7 +77,7 @@ class Rescale:
 
     @property
     def meaning(self) -> str:
-        """What the values are, as the end of a sentence about them."""
+        """The predicate of a sentence whose subject is the values, for messages."""
         return {
             "stored": "have no unit, as its header does not rescale them",
             "label": "are numbers of segments",

@@ -29,11 +29,11 @@ OF_SLICES = frozenset(
         *("WindowCenter", "WindowWidth", "SmallestImagePixelValue", "LargestImagePixelValue"),
     )
 )
-"""In what most slices of a series differ, and what neither how they are stored nor their rescale depends on."""
+"""Tags that differ between the slices of most series, and that affect neither the stored format nor the rescaling."""
 
 
 def unlike(headers: Sequence[Dataset]) -> list[Dataset]:
-    """Leave out headers that differ from the one before in `OF_SLICES` alone.
+    """Return headers without those that differ from the previous one only in `OF_SLICES`.
 
     Examples
     --------

@@ -353,14 +353,14 @@ class AnyOf:
 
 
 class Lookup:
-    """Several predicates, to look up whether one holds: what is compared for equality is in sets, the rest apart.
+    """Checks whether one of several predicates holds, with sets for those that compare for equality.
 
     Parameters
     ----------
     predicates : iterable of Predicate
-        Any number.
+        Any number of predicates.
     vr : str
-        The value representation of the values to come.
+        The value representation of the values that will be looked up.
     """
 
     def __init__(self, predicates: Iterable[Predicate], vr: str) -> None:

@@ -69,7 +69,7 @@ def as_relation(string: str) -> tuple[str, str] | None:
 
 
 def as_decimal(string: str) -> str:
-    """Return a number with a decimal comma with a point; any other string as it is.
+    """Replace the decimal comma of a number by a point; return any other string as it is.
 
     Examples
     --------

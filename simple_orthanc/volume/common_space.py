@@ -90,13 +90,13 @@ def check_common_space(one: Any, other: Any, one_name: str, other_name: str, adv
 
 
 def _spelling(one: str, other: str) -> str:
-    """Return a sentence on two identifiers that may be one, such as 12 and 0012; "" for others."""
+    """Return a sentence about two spellings of what may be one identifier, such as 12 and 0012; "" for others."""
     plain, other_plain = (re.sub(r"[\W_]|(?<!\d)0+(?=\d)", "", each).casefold() for each in (one, other))
     return " Both may be one identifier in two spellings." if plain == other_plain != "" else ""
 
 
 def moved_into(header: Dataset, other: Any) -> tuple[Dataset, tuple[str, ...]]:
-    """Return a header in the frame of reference of another volume or header, and what is to be noted of that.
+    """Return a header in the frame of reference of another volume or header, and notes for the log.
 
     Examples
     --------

@@ -263,7 +263,7 @@ def _read_top(header: Dataset) -> dict[str, DiscriminatorValue]:
 
 
 def read_sources(header: Dataset, sources: Sequence[Source], tags: Set[int]) -> dict[str, DiscriminatorValue]:
-    """Read the values at the top level; of each name that of the first source which holds one."""
+    """Read the values at the top level; for each name the value of the first source that has one."""
     result: dict[str, DiscriminatorValue] = {}
     # Of the many tags that can tell images apart, most are missing: those that are not are found all at once.
     present = elements.stored_elements(header).keys() & tags

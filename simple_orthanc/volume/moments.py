@@ -1,4 +1,4 @@
-"""Times and numbers in which slices differ that were acquired one after the other, and what else depends on them."""
+"""Acquisition times and numbers, in which slices differ that were acquired one after the other."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ TAGS_IN_TIME = frozenset(_NAMES_IN_TIME)
 def with_times(
     values: Mapping[str, DiscriminatorValue], header: Dataset, tags: Set[int]
 ) -> dict[str, DiscriminatorValue]:
-    """Return what tells a single-frame image apart, if it differs from another in elements of `TAGS_IN_TIME` alone.
+    """Return the discriminators of a single-frame image that differs from another only in `TAGS_IN_TIME`.
 
     Parameters
     ----------
     values : mapping
-        What `read_discriminators` has read from the other image.
+        The discriminators of the other image, as `read_discriminators` returned them.
     header : pydicom.Dataset
+        The header of the image.
     tags : set of int
-        In which it differs.
+        The tags in which it differs.
 
     Examples
     --------

@@ -186,14 +186,14 @@ _OF_SLICES = frozenset(
 
 
 class _PlaneReader:
-    """Reads the planes of one object after the other; a slice like the last one is read by what it differs in."""
+    """Reads the planes of objects in turn. Of a slice similar to the last one, only the differences are read."""
 
     def __init__(self, spacing: float | None) -> None:
         self._spacing = spacing
         self._last: tuple[Dataset, Plane] | None = None
 
     def read(self, index: int, header: Dataset) -> list[Plane]:
-        """Read the frames of an object; of one that holds no image there are none."""
+        """Read the frames of an object; return none if it is not an image."""
         plane = self._like_last(index, header)
         if plane is not None:
             self._last = header, plane

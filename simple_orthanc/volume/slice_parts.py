@@ -76,7 +76,7 @@ def kept_slices(slices: slice, count: int) -> range:
 
 
 def _written(slices: slice) -> str:
-    """Write slices as a user writes them: one by its number."""
+    """Return slices as a user writes them: a single one as its number."""
     if slices.step is None:
         one = slices.start is not None and slices.stop is not None and slices.stop == slices.start + 1
         return str(slices.start) if one else f"slice({slices.start}, {slices.stop})"

@@ -20,7 +20,7 @@ Content = TypeVar("Content")
 # Hardly any of that waits for the disk, and threads wait for each other. Of 300 headers, two at a time take 0.17 s, one
 # by one 0.19 s, and eight at a time 0.26 s.
 KEPT_HEADERS = 2
-"""How many headers are best read from a cache at a time."""
+"""Number of headers to read from a cache at a time."""
 
 
 class Stamp(NamedTuple):

@@ -70,8 +70,8 @@ def find(source: Source, series: Sequence[FrozenSeries]) -> Found:
     Raises
     ------
     CohortError
-        A series without a PatientID occurs under several patients, or one with it under several that have the same, so
-        that nobody knows which was frozen.
+        A series is ambiguous: it was frozen without a PatientID and occurs under several patients, or with one that
+        several patients share.
     """
     found = Found()
     for batch in batches(series, _AT_ONCE):

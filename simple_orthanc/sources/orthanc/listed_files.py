@@ -1,8 +1,8 @@
 """The files of instances as an Orthanc server listed them, without those that were replaced since.
 
-What was replaced is known from the feed of changes, which may be read while a listing is on its way. That listing was
-made before, and may hold the former file. So each request for a listing is announced, and what is found to be replaced
-until its answer is here is not taken from it.
+The feed of changes shows what was replaced. It may be read while another thread waits for a listing, which the server
+may have made before, with the former file. So each request for a listing is announced, and files that are found to be
+replaced before its answer arrives are not taken from it.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class ListedFiles:
 
     def __init__(self) -> None:
         self._files: dict[str, ListedFile] = {}
-        # The listings that are on their way, as long as somebody waits for them.
+        # The listings that were requested, as long as a thread waits for them.
         self._asked: weakref.WeakSet[Asked] = weakref.WeakSet()
         self._lock = threading.Lock()
 
