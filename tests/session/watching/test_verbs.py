@@ -107,7 +107,7 @@ async def coroutine(session: Orthanc) -> None:
         (None, {}, "give a function"),
         (coroutine, {}, "coroutine function, which would not run"),
         (print, {"level": "instance"}, "'study' or 'series'"),
-        (print, {"attempts": 0}, "from 1 on"),
+        (print, {"attempts": 0}, "of at least 1"),
         (print, {"poll": -1}, "poll=-1"),
         (print, {"retry_after": "60"}, "retry_after='60'"),
         (print, {"retry_after": float("inf")}, "retry_after=inf"),
