@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from simple_orthanc.volume.volume import Volume
 
 _NAMED_IN_ERRORS = 3
+# By C-MOVE a PACS sends to the address that it has for an AE title, and reports success wherever that is.
+_ELSEWHERE = ", or sent elsewhere, if the PACS has another host or port for the AE title of this Orthanc"
 
 
 class Pacs(Session):
@@ -217,7 +219,7 @@ class Pacs(Session):
             f"{missing} of {expected} images did not arrive from {self._pacs.description}, although it reported "
             f"success: {', '.join(absent[:_NAMED_IN_ERRORS])}{', ...' if len(absent) > _NAMED_IN_ERRORS else ''}. "
             f"{where} holds {len(arrived)} of the selection. They may have been deleted, which refresh() shows, or "
-            "refused by this Orthanc, as its log shows; retrieve() again asks for them again."
+            f"refused by this Orthanc, as its log shows{_ELSEWHERE}; retrieve() again asks for them again."
         )
 
     def _check_each(self, level: Level, keys: Sequence[Key], held: set[tuple[str, ...]]) -> None:
@@ -228,7 +230,8 @@ class Pacs(Session):
             raise JobError(
                 f"Nothing arrived of {len(absent)} of {len(keys)} objects of level {level} from "
                 f"{self._pacs.description}, although it reported success: {named}. "
-                "They may have been deleted, which refresh() shows, or refused by this Orthanc, as its log shows."
+                "They may have been deleted, which refresh() shows, or refused by this Orthanc, as its log "
+                f"shows{_ELSEWHERE}."
             )
 
     def _resolve(self, selection: Selection, criteria: Sequence[Criterion]) -> Selection:

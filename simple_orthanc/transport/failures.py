@@ -296,7 +296,8 @@ def public_error(failure: NetworkError, context: RequestContext, note: str, unce
         Cause.PROXY: f"The proxy on the way to {context.url} failed{reason}; asked for {asked}. Check the environment "
         "variables HTTP_PROXY, HTTPS_PROXY and NO_PROXY.",
         Cause.DROPPED: f"The connection to {context.url} broke before the answer to {asked} was complete{reason}. "
-        "Check that the server still runs, and look at its log.",
+        "Check that the server still runs, and look at its log"
+        + ("; if it speaks HTTPS, write https://." if context.url.startswith("http://") else "."),
         Cause.GARBLED: f"What {context.url} answered to {asked} cannot be read{reason}. Check that Orthanc is what "
         "listens there, and that no proxy changes its answers.",
         Cause.SLOW: f"{context.url} answered {asked} too slowly: {failure.reason}. Ask for less at once, or change "

@@ -205,6 +205,13 @@ def test_every_cause_has_its_message() -> None:
         assert isinstance(error, RequestTimeout) == (cause in TIMES)
 
 
+@pytest.mark.parametrize("url", ["http://h", "https://h"])
+def test_a_connection_that_broke_may_need_encryption(url: str) -> None:
+    context = failures.RequestContext(url, "GET", "/system", 300, False)
+    error = failures.public_error(failures.NetworkError(Cause.DROPPED, "reset"), context, "", False)
+    assert ("if it speaks HTTPS, write https://" in str(error)) == (url == "http://h")
+
+
 def test_every_error_raised_is_an_orthanc_error(monkeypatch: pytest.MonkeyPatch) -> None:
     for foreign in set(foreign_classes()):
         error = foreign.__new__(foreign)

@@ -38,7 +38,7 @@ class Jobs(ShownAsTable):
 
     def __repr__(self) -> str:
         """Show the server, without a request."""
-        return f"<jobs of {self._rest!r}>"
+        return f"<Jobs of {self._rest.url}>"
 
     def _shown(self) -> Table:
         return listing_table(

@@ -112,7 +112,7 @@ def test_an_invalid_list_is_an_error(answer: Any) -> None:
 def test_its_representation_asks_nothing() -> None:
     server = JobServer([])
     jobs = Jobs(server)
-    assert repr(jobs) == "<jobs of <REST API of http://127.0.0.1:8042>>"
+    assert repr(jobs) == "<Jobs of http://127.0.0.1:8042>"
     assert bool(jobs)
     assert "orthanc.jobs.table() lists them" in jobs._repr_html_()
     assert server.got == []
