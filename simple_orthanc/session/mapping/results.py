@@ -162,7 +162,8 @@ def _plain_time(value: Any) -> Value:
     if not isinstance(value, datetime.datetime):
         return datetime.datetime(value.year, value.month, value.day)
     if isinstance(value, pd.Timestamp):
-        value = value.floor("us").to_pydatetime()
+        # pandas 2.1 cannot round to a unit that is finer than the value's own.
+        value = (value.floor("us") if value.unit == "ns" else value).to_pydatetime()
     return value if value.tzinfo is None else value.astimezone(datetime.timezone.utc).replace(tzinfo=None)
 
 
