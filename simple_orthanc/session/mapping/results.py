@@ -156,14 +156,16 @@ def _plain_time(value: Any) -> Value:
         )
     if isinstance(value, (datetime.timedelta, np.timedelta64)):
         duration = pd.Timedelta(value)
-        return None if _is_missing(duration) else duration.floor("us").to_pytimedelta()
+        if _is_missing(duration):
+            return None
+        # pandas 2.1 cannot round to a unit that is finer than the duration's own.
+        return (duration.floor("us") if duration.unit == "ns" else duration).to_pytimedelta()
     if isinstance(value, np.datetime64):
         return _plain(pd.Timestamp(value), "")
     if not isinstance(value, datetime.datetime):
         return datetime.datetime(value.year, value.month, value.day)
     if isinstance(value, pd.Timestamp):
-        # pandas 2.1 cannot round to a unit that is finer than the value's own.
-        value = (value.floor("us") if value.unit == "ns" else value).to_pydatetime()
+        value = value.floor("us").to_pydatetime()
     return value if value.tzinfo is None else value.astimezone(datetime.timezone.utc).replace(tzinfo=None)
 
 
