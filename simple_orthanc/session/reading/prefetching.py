@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -20,8 +18,10 @@ from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_beginning
 from simple_orthanc.selection.file_reading import FileReading, StoredFile
 from simple_orthanc.selection.source import Source
+from simple_orthanc.session.reading.decoding_turns import DecodingTurns
 from simple_orthanc.session.reading.selected_series import ListedSeries
 from simple_orthanc.session.reading.unreadable import is_about_one_object
+from simple_orthanc.volume.volume import Volume
 
 Result = TypeVar("Result")
 
@@ -33,9 +33,6 @@ WORKERS = 3
 _GROUP_BYTES = 4 << 20
 # A group grows up to this many series, from few, so that the first comes soon.
 _FIRST_GROUP, _LARGEST_GROUP = 4, 64
-# Files that become no larger than that are not compressed, so that the interpreter itself decodes them.
-_UNCOMPRESSED = 1.5
-_SECONDS_BETWEEN_LOOKS = 0.2
 # What each frame of a file is taken for whose size is not known.
 _USUAL_FRAME = 300_000
 
@@ -70,7 +67,7 @@ def jobs(source: Source, wanted: Iterable[Wanted[Result]], most: int) -> Iterato
     group: list[Wanted[Result]] = []
     held, limit = 0, _FIRST_GROUP
     group_bytes = min(_GROUP_BYTES, most // 4)
-    expansion = _Expansion()
+    expansion, turns = _Expansion(), DecodingTurns()
 
     def is_too_much(size: int) -> bool:
         return size > group_bytes or expansion.expected(size) > most // 4
@@ -82,7 +79,7 @@ def jobs(source: Source, wanted: Iterable[Wanted[Result]], most: int) -> Iterato
         # Of files whose sizes are not known the first ones show how large they are.
         is_full = len(group) >= limit or not (is_known or expansion.is_known)
         if group and (is_full or is_too_much(held + size)):
-            yield _together(source, group, held, expansion)
+            yield _together(source, group, held, expansion, turns)
             group, held, limit = [], 0, min(2 * limit, _LARGEST_GROUP)
         if is_too_much(size):
             yield _alone(source, item, size, expansion)
@@ -90,7 +87,7 @@ def jobs(source: Source, wanted: Iterable[Wanted[Result]], most: int) -> Iterato
         group.append(item)
         held += size
     if group:
-        yield _together(source, group, held, expansion)
+        yield _together(source, group, held, expansion, turns)
 
 
 def _size(source: Source, series: ListedSeries) -> tuple[int, bool]:
@@ -115,24 +112,6 @@ class _Expansion:
 
     def __init__(self) -> None:
         self.factor, self.is_known = 1.0, False
-        self._decoding = threading.Lock()
-
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Wait until no other thread decodes, if what was read so far is not compressed.
-
-        Threads that decode it at the same time only take the interpreter from each other: with three of them a series
-        costs a tenth more processor time.
-        """
-        if self.factor > _UNCOMPRESSED:
-            yield
-            return
-        while not self._decoding.acquire(timeout=_SECONDS_BETWEEN_LOOKS):
-            check()
-        try:
-            yield
-        finally:
-            self._decoding.release()
 
     def expected(self, size: int) -> int:
         return int(size * self.factor)
@@ -153,19 +132,22 @@ def _alone(source: Source, item: Wanted[Result], size: int, expansion: _Expansio
     return Job(expansion.expected(size), work)
 
 
-def _together(source: Source, group: Sequence[Wanted[Result]], size: int, expansion: _Expansion) -> Job[Result]:
+def _together(
+    source: Source, group: Sequence[Wanted[Result]], size: int, expansion: _Expansion, turns: DecodingTurns
+) -> Job[Result]:
     """Return the job that reads several series, whose files are fetched together."""
 
     def work() -> list[Sized[Result]]:
         begun_at = time.monotonic()
-        files = HeldFiles(source, _fetch(source, group), begun_at=begun_at)
+        files = HeldFiles(source, _fetch(source, group), begun_at=begun_at, turns=turns)
         results: list[Sized[Result]] = []
         for item in group:
             check()
-            with expansion.turn():
+            with turns.turn():
                 results += item.read(files)
             files.forget(item.series.keys)
         expansion.learn(size, results)
+        turns.learn(size, sum(result.bytes for result in results))
         return results
 
     # The files, and what they become.
@@ -208,11 +190,15 @@ class HeldFiles:
         One that has read similar files.
     begun_at, read_at : float, optional
         When fetching them began and ended, by `time.monotonic`. Default: now.
+    turns : DecodingTurns, optional
+        Of the threads that decode the files of one loop.
 
     Attributes
     ----------
     scanner : Scanner
         Reads the headers of the files.
+    turns : DecodingTurns
+        Whose turn it is to decode.
     begun_at, read_at : float
         When fetching them began and ended.
     """
@@ -225,9 +211,11 @@ class HeldFiles:
         *,
         begun_at: float | None = None,
         read_at: float | None = None,
+        turns: DecodingTurns | None = None,
     ) -> None:
         self._source, self._files = source, dict(files)
         self.scanner = scanner or Scanner()
+        self.turns = turns or DecodingTurns()
         self.read_at = time.monotonic() if read_at is None else read_at
         self.begun_at = self.read_at if begun_at is None else begun_at
 
@@ -244,7 +232,8 @@ class HeldFiles:
     def part(self, keys: Iterable[str]) -> HeldFiles:
         """Return those files that have some keys."""
         files = {key: self._files[key] for key in keys if key in self._files}
-        return HeldFiles(self._source, files, self.scanner, begun_at=self.begun_at, read_at=self.read_at)
+        times = {"begun_at": self.begun_at, "read_at": self.read_at}
+        return HeldFiles(self._source, files, self.scanner, turns=self.turns, **times)
 
     def forget(self, keys: Iterable[str]) -> None:
         """Release the memory of files that were used."""
@@ -285,3 +274,13 @@ class HeldFiles:
 def scanner_of(files: FileReading) -> Scanner | None:
     """Return the scanner of files that were fetched together; None for other files."""
     return files.scanner if isinstance(files, HeldFiles) else None
+
+
+def read_in_turn(files: FileReading, read: Callable[[], Volume]) -> Volume:
+    """Call what reads a volume: if its files are in memory, while no other thread decodes files of the same loop."""
+    if not isinstance(files, HeldFiles):
+        return read()
+    with files.turns.turn():
+        volume = read()
+    files.turns.learn(files.bytes, volume.array.nbytes)
+    return volume

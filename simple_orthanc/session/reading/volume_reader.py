@@ -33,7 +33,7 @@ from simple_orthanc.selection.file_reading import FileReading
 from simple_orthanc.selection.source import Source
 from simple_orthanc.session.reading.fetching import ObjectFetcher
 from simple_orthanc.session.reading.kept_plans import KeptPlans
-from simple_orthanc.session.reading.prefetching import scanner_of
+from simple_orthanc.session.reading.prefetching import read_in_turn, scanner_of
 from simple_orthanc.session.reading.selected_series import SelectedInstance
 from simple_orthanc.session.reading.series_names import Labels
 from simple_orthanc.session.reading.unreadable import (
@@ -177,7 +177,7 @@ class VolumeReader:
             return part_of(reader.volume(), request.slices)
         if self._files is not self._source:
             with suppress(OrthancError):
-                return self._volume(self._instances)
+                return read_in_turn(self._files, partial(self._volume, self._instances))
             # The source tells what is wrong.
             self._files = self._source
         return self._without_unreadable(self._instances, self._volume)

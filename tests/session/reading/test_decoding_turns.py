@@ -1,4 +1,4 @@
-"""Groups of small series: which of their threads decode at the same time."""
+"""Which of the threads that read small series decode at the same time."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ import threading
 
 import pytest
 
-from simple_orthanc.concurrency.ahead import Sized
 from simple_orthanc.concurrency.interruption import Interruption
-from simple_orthanc.session.reading.prefetching import _Expansion
+from simple_orthanc.session.reading.decoding_turns import DecodingTurns
 
 
-def most_at_once(expansion: _Expansion) -> int:
+def most_at_once(turns: DecodingTurns) -> int:
     """Return how many of three threads have a turn at the same time."""
     inside, counts, lock = [], list[int](), threading.Lock()
     are_there = threading.Barrier(3)
 
     def decode() -> None:
         are_there.wait(20)
-        with expansion.turn():
+        with turns.turn():
             with lock:
                 inside.append(0)
                 counts.append(len(inside))
@@ -35,37 +34,37 @@ def most_at_once(expansion: _Expansion) -> int:
 
 
 def test_files_that_are_not_compressed_are_decoded_one_series_at_a_time() -> None:
-    expansion = _Expansion()
-    expansion.learn(100, [Sized(None, 90)])
-    assert most_at_once(expansion) == 1
+    turns = DecodingTurns()
+    turns.learn(100, 90)
+    assert most_at_once(turns) == 1
 
 
 def test_compressed_files_are_decoded_at_the_same_time() -> None:
-    expansion = _Expansion()
-    expansion.learn(100, [Sized(None, 300)])
-    assert most_at_once(expansion) == 3
+    turns = DecodingTurns()
+    turns.learn(100, 300)
+    assert most_at_once(turns) == 3
 
 
 def test_an_error_leaves_the_turn_to_the_next() -> None:
-    expansion = _Expansion()
-    with pytest.raises(ValueError, match="damaged"), expansion.turn():
+    turns = DecodingTurns()
+    with pytest.raises(ValueError, match="damaged"), turns.turn():
         raise ValueError("damaged")
-    with expansion.turn():
+    with turns.turn():
         pass
 
 
 def test_an_interruption_ends_the_wait_for_a_turn() -> None:
-    expansion, call, errors = _Expansion(), Interruption(), list[BaseException]()
+    turns, call, errors = DecodingTurns(), Interruption(), list[BaseException]()
 
     def decode() -> None:
         with call:
             try:
-                with expansion.turn():
+                with turns.turn():
                     pass
             except BaseException as error:
                 errors.append(error)
 
-    with expansion.turn():
+    with turns.turn():
         thread = threading.Thread(target=decode)
         thread.start()
         call.interrupt()
