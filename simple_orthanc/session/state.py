@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import secrets
 import time
 import warnings
 from collections.abc import Sequence
@@ -119,6 +120,10 @@ class SessionState:
         index = Index(state["_source"], None if mark is None else mark.revision)
         own = {"_index": index, "_landed_at": time.monotonic(), "_history": (), "_plans": KeptPlans()}
         self.__dict__.update({"_settled": Selection(), **state, **own})
+
+    def __dask_tokenize__(self) -> str:
+        """Return another token each time: Dask is not to take an earlier result for that of an archive that changes."""
+        return secrets.token_hex(16)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Return an independent session; what was read of the archive is shared."""

@@ -62,15 +62,15 @@ class Outcome:
         Whether the function returned a value that a row cannot hold.
     warned : tuple of Warned
         Warnings of a call in another process.
-    printed : str
-        Output of a call in another process.
+    printed : (str, str)
+        What a call in another process wrote to ``sys.stdout`` and to ``sys.stderr``.
     """
 
     row: Row
     failure: BaseException | None = None
     is_unusable: bool = False
     warned: tuple[Warned, ...] = ()
-    printed: str = ""
+    printed: tuple[str, str] = ("", "")
 
     @property
     def is_lost(self) -> bool:

@@ -21,6 +21,7 @@ from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.errors import OrthancError, SelectionError
 from simple_orthanc.extras import import_extra
 from simple_orthanc.session.state import SessionState
+from simple_orthanc.volume.volume import Volume
 
 
 def pickled_function(function: Callable[[Any], Any], extra: str) -> bytes:
@@ -171,6 +172,9 @@ class _StatePickler(pickle.Pickler):
                 # Elements are converted when they are first used.
                 elements = [(int(each.tag), each.VR, _state_of_element(each.value)) for each in value]
             return elements, getattr(value, "file_meta", None)
+        if isinstance(value, Volume):
+            # The table of its slices is made when it is first read.
+            _ = value.slices
         if isinstance(value, FunctionType) and ("<" in value.__qualname__ or value.__module__ == "__main__"):
             return list(_parts(value, self._seen))
         return None

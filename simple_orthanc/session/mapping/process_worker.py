@@ -7,6 +7,7 @@ import io
 import os
 import pickle
 import site
+import sys
 import threading
 import time
 import warnings
@@ -21,11 +22,15 @@ from simple_orthanc.session.mapping.parcels import read_parcel
 _LONGEST_OUTPUT = 100_000
 _SECONDS_BETWEEN_LOOKS = 1.0
 
+_stdout, _stderr = io.StringIO(), io.StringIO()
+
 
 @cache
 def _prepare() -> None:
     """Make this process, which was started without them, find what `site` adds, such as packages in development."""
     site.main()
+    # Always the same ones: handlers of `logging` keep the stream that they are made with.
+    sys.stdout, sys.stderr = _stdout, _stderr
     # The process that shows the warnings decides which.
     warnings.simplefilter("always")
     threading.Thread(target=_end_with, args=(os.getppid(),), name="simple_orthanc parent", daemon=True).start()
@@ -70,10 +75,17 @@ def answer(question: tuple[str, str], content: bytes) -> tuple[bool, bytes]:
     if what == "open":
         return _is_open(content), b""
     position = next(_position)
-    printed = io.StringIO()
-    with recording() as warned, contextlib.redirect_stdout(printed):
+    with recording() as warned:
         outcome = carry_out(function, lambda: _opened[0][position])
-    return True, as_bytes(outcome, tuple(warned), printed.getvalue()[:_LONGEST_OUTPUT])
+    return True, as_bytes(outcome, tuple(warned), (_taken(_stdout), _taken(_stderr)))
+
+
+def _taken(stream: io.StringIO) -> str:
+    """Return what was written to a stream, and empty it."""
+    written = stream.getvalue()
+    stream.seek(0)
+    stream.truncate()
+    return written[:_LONGEST_OUTPUT]
 
 
 def _is_open(content: bytes) -> bool:
@@ -87,7 +99,7 @@ def _is_open(content: bytes) -> bool:
     return True
 
 
-def as_bytes(outcome: Outcome, warned: tuple[Any, ...], printed: str = "") -> bytes:
+def as_bytes(outcome: Outcome, warned: tuple[Any, ...], printed: tuple[str, str] = ("", "")) -> bytes:
     """Pickle an outcome, whatever its error is, for `outcome_of`."""
     outcome = Outcome(outcome.row, outcome.failure, outcome.is_unusable, warned, printed)
     complete = b""

@@ -196,8 +196,9 @@ class Run(Generic[Child]):
 
     def _shown_here(self, outcome: Outcome) -> Outcome:
         """Show what was printed and warned of in another process; a filter may turn a warning into an error."""
-        if outcome.printed:
-            sys.stdout.write(outcome.printed)
+        for stream, printed in zip((sys.stdout, sys.stderr), outcome.printed, strict=True):
+            if printed:
+                stream.write(printed)
         for warned in outcome.warned:
             try:
                 with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import signal
 import sys
@@ -116,6 +117,9 @@ def exits(session: Any) -> None:
 def warns(session: Any) -> int:
     warnings.warn("look at this", UserWarning, stacklevel=1)
     print("printed", number_of(session))
+    print("complained", number_of(session), file=sys.stderr)
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("computing").warning("logged %d", number_of(session))
     return number_of(session)
 
 

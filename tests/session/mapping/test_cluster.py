@@ -172,6 +172,12 @@ def test_other_clients_and_counts_are_refused(folder: Folder, client: Any) -> No
         folder.map(measure, scheduler=client, workers=2)
 
 
+def test_child_sessions_are_given_to_dask_itself(folder: Folder, client: Any) -> None:
+    for _ in range(2):
+        futures = client.map(computing.number_of, list(folder.series))
+        assert client.gather(futures) == [1, 2, 3, 4, 5, 6]
+
+
 def test_a_client_of_an_event_loop_is_refused(folder: Folder, client: Any) -> None:
     import asyncio
 
