@@ -99,8 +99,9 @@ def test_metadata_of_orthanc_itself_takes_few_requests(empty_server: LocalOrthan
     before = filled._source.requests
     filled.select(metadata("ReceptionDate") > "20200101")
     assert filled.instance_count == 8
-    # Four levels, each in one page or two, and the rows of three levels.
-    assert filled._source.requests - before <= 12
+    # Four levels, each in one page or two, and the rows of three levels. Beside the first find of instances and that of
+    # other objects, nobody waits for the one that shows whether they are cut.
+    assert filled._source.requests - before <= 12 + 2
 
 
 def test_metadata_that_the_configuration_names(make_server: MakeServer) -> None:
