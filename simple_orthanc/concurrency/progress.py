@@ -7,12 +7,17 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import tqdm
 
 _SECONDS_BEFORE_PROGRESS = 1.0
 # One for the program, and not a context variable: a thread of the user's own would begin with the default again.
 _is_shown = True
 _own = threading.local()
 _importing = threading.Lock()
+_bars: list[tqdm.std.tqdm[Any]] = []
 
 
 def show_progress(shown: bool) -> None:
@@ -88,10 +93,25 @@ def progress_bar(total: int | None, label: str) -> Iterator[Callable[[int], obje
         timer = threading.Timer(_SECONDS_BEFORE_PROGRESS + 0.1, advance, (0,))
         timer.daemon = True
         timer.start()
+        _bars.append(bar)
         try:
             yield advance
         finally:
+            _bars.remove(bar)
             timer.cancel()
+
+
+@contextmanager
+def above_bars() -> Iterator[None]:
+    """Take the bars away while a block writes lines to stdout or stderr, and draw them again below these."""
+    is_drawn = any(bar.last_print_t >= bar.start_t + _SECONDS_BEFORE_PROGRESS for bar in list(_bars))
+    if not is_drawn:
+        yield
+        return
+    from tqdm.auto import tqdm
+
+    with tqdm.external_write_mode():
+        yield
 
 
 def _import_quietly() -> None:

@@ -16,11 +16,7 @@ from simple_orthanc.concurrency import progress
 from simple_orthanc.concurrency.ahead import Ahead, Job, Sized
 from simple_orthanc.concurrency.progress import progress_bar, progress_is_shown, show_progress
 from simple_orthanc.concurrency.threads import map_ordered, run_all
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
+from tests.terminal_stream import Terminal
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from simple_orthanc.concurrency.progress import above_bars
 from simple_orthanc.dicom.levels import IDENTIFIERS, LEVELS, Level, depth
 from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.errors import OrthancError
@@ -196,9 +197,10 @@ class Run(Generic[Child]):
 
     def _shown_here(self, outcome: Outcome) -> Outcome:
         """Show what was printed and warned of in another process; a filter may turn a warning into an error."""
-        for stream, printed in zip((sys.stdout, sys.stderr), outcome.printed, strict=True):
-            if printed:
-                stream.write(printed)
+        if any(outcome.printed):
+            with above_bars():
+                for stream, printed in zip((sys.stdout, sys.stderr), outcome.printed, strict=True):
+                    stream.write(printed)
         for warned in outcome.warned:
             try:
                 with self._lock:

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simple_orthanc import AsyncSession, Folder, SelectionError, Session, TransportError
-from simple_orthanc.concurrency import helpers
+from simple_orthanc.concurrency import helpers, progress
 from simple_orthanc.dicom.levels import IDENTIFIERS, LEVELS, Level
 from simple_orthanc.errors import AuthenticationError, NotFoundError, UnsupportedError
 from simple_orthanc.session.mapping.calls import carry_out
@@ -30,6 +30,7 @@ from tests.memory_source import archives, instance
 from tests.session.mapping import computing
 from tests.session.mapping.computing import Counted, Killed, Slow, folder_of, measure, without_seconds
 from tests.session.sessions import session_of, source_of
+from tests.terminal_stream import Terminal
 
 IN_BOTH = pytest.mark.parametrize("scheduler", ["threads", "processes"])
 
@@ -209,6 +210,17 @@ def test_warnings_are_shown_once_and_prints_too(
         assert sorted(complaints) == sorted(
             f"{what} {number}" for what in ("complained", "logged") for number in range(1, 7)
         )
+
+
+def test_lines_from_processes_stand_above_the_progress_bar(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(progress, "_SECONDS_BEFORE_PROGRESS", -1.0)
+    folder.map(computing.warns, scheduler="processes", workers=2, errors="report")
+    lines = terminal.getvalue().splitlines()
+    assert any("/6" in line for line in lines)
+    for what in ("complained", "logged"):
+        assert sorted(line for line in lines if what in line) == [f"{what} {number}" for number in range(1, 7)]
 
 
 @IN_BOTH
