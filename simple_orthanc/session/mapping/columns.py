@@ -41,7 +41,8 @@ def typed_column(values: Sequence[Value]) -> pd.Series[Any]:
     """Return values as a column of the type that holds them all.
 
     Integers are Int64, other numbers Float64, strings string, truth values boolean, dates datetime64, durations
-    timedelta64, tuples and mixtures object. Missing values are NA, and a column of missing values is Float64.
+    timedelta64, tuples and mixtures object. Numbers are object if Float64 would round an integer. Missing values are
+    NA, and a column of missing values is Float64.
     """
     import pandas as pd
 
@@ -50,7 +51,7 @@ def typed_column(values: Sequence[Value]) -> pd.Series[Any]:
         return pd.Series(values, dtype="boolean")
     if kinds == {int}:
         return pd.Series(values, dtype="Int64")
-    if kinds <= {int, float}:
+    if kinds <= {int, float} and all(value is None or float(value) == value for value in values):
         return pd.Series([None if value is None else float(value) for value in values], dtype="Float64")
     if kinds == {str}:
         return pd.Series(values, dtype="string")

@@ -45,8 +45,8 @@ class MapsFunctions(Looking):
         function : callable
             Called with the session of one object, a child of this one. It returns a number, a string, a date, or
             several by name: a dictionary, a Series, a table of one row, a named tuple or a dataclass. A list or tuple
-            without names is one value. None makes a row without values and without an error. With ``scheduler=None``
-            it is called from several threads at once.
+            without names is one value, a member of an Enum is its value. None makes a row without values and without
+            an error. With ``scheduler=None`` it is called from several threads at once.
         level : {"patient", "study", "series", "instance"}
             What an object is.
         scheduler : {"threads", "processes"} or distributed.Client, optional
@@ -68,9 +68,9 @@ class MapsFunctions(Looking):
         pandas.DataFrame
             One row per object, in the order of `table`: its PatientID and UIDs, the results in typed columns,
             ``error`` (NA if there is none) and ``seconds``, the time it took. One value without a name is the column
-            ``result``. Integers are Int64, other numbers Float64, truth values boolean, strings string, dates
-            datetime64 (in UTC where an offset is given), durations timedelta64, lists tuples; missing values and NaN
-            are NA.
+            ``result``. Integers are Int64, other numbers Float64 (object, if that would round an integer beyond 2**53),
+            truth values boolean, strings string, dates datetime64 (in UTC where an offset is given), durations
+            timedelta64, lists tuples; missing values and NaN are NA.
 
         Raises
         ------

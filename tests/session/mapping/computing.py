@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import decimal
+import enum
 import importlib
 import logging
 import os
@@ -12,7 +14,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from pydicom.valuerep import DT, PersonName
 
 from simple_orthanc import Folder
 from tests.session.exports.series import one_series, written
@@ -43,6 +47,24 @@ def measure(session: Any) -> dict[str, Any]:
         "odd": number % 2 == 1,
     }
     return values if number == 5 else {**values, "highest": int(array.max())}
+
+
+class Verdict(str, enum.Enum):
+    GOOD = "good"
+
+
+def every_kind(session: Any) -> dict[str, Any]:
+    """Return values of classes that become plain ones, and integers beside fractions."""
+    number = number_of(session)
+    return {
+        "verdict": Verdict.GOOD,
+        "parts": [Verdict.GOOD, decimal.Decimal("0.5"), None],
+        "moment": DT("20200229120000.5-0200"),
+        "name": PersonName("Doe^Jane"),
+        "duration": np.timedelta64(number, "h"),
+        "exact": 2**53 + number if number % 2 else 0.5,
+        "shape": np.array(number, dtype="u1"),
+    }
 
 
 def without_seconds(table: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import pytest
 from simple_orthanc import Folder, SelectionError, TransportError, UnsupportedError
 from simple_orthanc.session.mapping import cluster
 from tests.session.mapping import computing
-from tests.session.mapping.computing import Killed, Slow, folder_of, measure, without_seconds
+from tests.session.mapping.computing import Killed, Slow, every_kind, folder_of, measure, without_seconds
 from tests.session.mapping.test_map import is_odd, is_running, wait_for
 
 
@@ -50,9 +50,10 @@ def client() -> Iterator[Any]:
         yield connected
 
 
-def test_the_table_is_that_of_threads(folder: Folder, client: Any) -> None:
-    table = folder.map(measure, scheduler=client)
-    pd.testing.assert_frame_equal(without_seconds(table), without_seconds(folder.map(measure)))
+@pytest.mark.parametrize("function", [measure, every_kind])
+def test_the_table_is_that_of_threads(folder: Folder, client: Any, function: Callable[[Any], Any]) -> None:
+    table = folder.map(function, scheduler=client)
+    pd.testing.assert_frame_equal(without_seconds(table), without_seconds(folder.map(function)))
     assert client.status == "running"
 
 

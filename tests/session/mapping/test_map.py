@@ -28,7 +28,16 @@ from simple_orthanc.session.mapping.checkpoint import Checkpoint, Origin
 from simple_orthanc.session.mapping.run import Run
 from tests.memory_source import archives, instance
 from tests.session.mapping import computing
-from tests.session.mapping.computing import Counted, Killed, Slow, folder_of, measure, without_seconds
+from tests.session.mapping.computing import (
+    SERIES,
+    Counted,
+    Killed,
+    Slow,
+    every_kind,
+    folder_of,
+    measure,
+    without_seconds,
+)
 from tests.session.sessions import session_of, source_of
 from tests.terminal_stream import Terminal
 
@@ -59,12 +68,23 @@ def test_one_row_for_each_object_with_typed_columns(folder: Folder, scheduler: s
     assert (table["seconds"] > 0).all()
 
 
-def test_processes_and_threads_have_the_same_table(folder: Folder) -> None:
-    in_threads = folder.map(measure, workers=1)
+@pytest.mark.parametrize("function", [measure, every_kind])
+def test_processes_and_threads_have_the_same_table(folder: Folder, function: Callable[[Any], Any]) -> None:
+    in_threads = folder.map(function, workers=1)
     pd.testing.assert_frame_equal(
-        without_seconds(folder.map(measure, scheduler="processes", workers=3)), without_seconds(in_threads)
+        without_seconds(folder.map(function, scheduler="processes", workers=3)), without_seconds(in_threads)
     )
-    pd.testing.assert_frame_equal(without_seconds(folder.map(measure, workers=3)), without_seconds(in_threads))
+    pd.testing.assert_frame_equal(without_seconds(folder.map(function, workers=3)), without_seconds(in_threads))
+
+
+def test_values_of_other_classes_become_plain_ones(folder: Folder) -> None:
+    table = folder.map(every_kind)
+    types = ["string", "object", "datetime64[us]", "string", "timedelta64[us]", "object", "Int64"]
+    assert list(map(str, table.dtypes))[3:-2] == types
+    assert table["verdict"].tolist() == ["good"] * SERIES
+    assert table["parts"][0] == ("good", 0.5, None)
+    assert table["moment"][0] == pd.Timestamp("2020-02-29 14:00:00.5")
+    assert table["exact"].tolist() == [2**53 + 1, 0.5, 2**53 + 3, 0.5, 2**53 + 5, 0.5]
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -349,10 +369,11 @@ def test_what_is_finished_is_not_computed_again_and_errors_are(folder: Folder, s
     assert function.calls() == {1: 1, 2: 1, 3: 1, 4: 2, 5: 1, 6: 1}
 
 
-def test_types_are_the_same_after_a_checkpoint(folder: Folder, tmp_path: Path) -> None:
+@pytest.mark.parametrize("function", [measure, every_kind])
+def test_types_are_the_same_after_a_checkpoint(folder: Folder, function: Callable[[Any], Any], tmp_path: Path) -> None:
     for path in (tmp_path / "a.jsonl", tmp_path / "a.parquet"):
-        first = folder.map(measure, checkpoint=path)
-        second = folder.map(measure, checkpoint=path)
+        first = folder.map(function, checkpoint=path)
+        second = folder.map(function, checkpoint=path)
         pd.testing.assert_frame_equal(without_seconds(second), without_seconds(first))
 
 
