@@ -75,8 +75,9 @@ def progress_bar(total: int | None, label: str) -> Iterator[Callable[[int], obje
     callable
         Called with the number of further steps that are done, from any thread.
     """
-    is_seen = sys.stderr.isatty() or "ipykernel" in sys.modules
-    if total is None or not _is_shown or is_in_background() or not is_seen:
+    # Whether it is a terminal is asked last: that is a call of the system.
+    is_wanted = total is not None and _is_shown and not is_in_background()
+    if not is_wanted or not (sys.stderr.isatty() or "ipykernel" in sys.modules):
         yield lambda steps: None
         return
     _import_quietly()

@@ -264,7 +264,7 @@ class Source(FileReading, Protocol):
         """
         ...
 
-    def read_together(self, series: Sequence[Row]) -> Mapping[str, bytes]:
+    def read_together(self, series: Sequence[Row]) -> Mapping[str, bytes | memoryview]:
         """Read the files of some series, which are small, all at once, where the source gains by that.
 
         Parameters

@@ -16,6 +16,7 @@ from simple_orthanc.concurrency.threads import run_all
 from simple_orthanc.errors import OrthancError, TransportError
 from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_beginning
+from simple_orthanc.files.walker import Buffer
 from simple_orthanc.selection.file_reading import FileReading, StoredFile
 from simple_orthanc.selection.source import Source
 from simple_orthanc.session.reading.decoding_turns import DecodingTurns
@@ -154,7 +155,7 @@ def _together(
     return Job(size + expansion.expected(size), work)
 
 
-def _fetch(source: Source, group: Sequence[Wanted[Any]]) -> dict[str, bytes]:
+def _fetch(source: Source, group: Sequence[Wanted[Any]]) -> dict[str, Buffer]:
     """Read the files of several series; those that cannot be read are missing, which reading them again explains."""
     whole = [item.series.row for item in group if item.series.row is not None]
     files = dict(source.read_together(whole)) if whole else {}
@@ -164,9 +165,9 @@ def _fetch(source: Source, group: Sequence[Wanted[Any]]) -> dict[str, bytes]:
     return files
 
 
-def _content(source: Source, key: str) -> bytes | None:
+def _content(source: Source, key: str) -> memoryview | None:
     try:
-        return bytes(source.read(key, _new_memory))
+        return source.read(key, _new_memory)
     except OrthancError as error:
         if not is_about_one_object(error):
             raise
@@ -206,7 +207,7 @@ class HeldFiles:
     def __init__(
         self,
         source: FileReading,
-        files: Mapping[str, bytes],
+        files: Mapping[str, Buffer],
         scanner: Scanner | None = None,
         *,
         begun_at: float | None = None,

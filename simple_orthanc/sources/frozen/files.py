@@ -24,7 +24,7 @@ from simple_orthanc.concurrency.threads import ReusableBuffer, run_all
 from simple_orthanc.errors import CohortError, NotFoundError, SelectionError
 from simple_orthanc.files.checksums import dataset_sha256, md5_of
 from simple_orthanc.files.parsing import parse_header
-from simple_orthanc.files.walker import PIXELS
+from simple_orthanc.files.walker import PIXELS, Buffer
 from simple_orthanc.selection.cohort import Chain, Checksums, FrozenInstance, FrozenSeries
 from simple_orthanc.selection.file_reading import StoredFile
 from simple_orthanc.selection.source import Row, Source, batches
@@ -120,7 +120,7 @@ class FrozenFiles:
         self._compare(key, content, is_compared)
         return content
 
-    def read_together(self, series: Sequence[Row]) -> dict[str, bytes]:
+    def read_together(self, series: Sequence[Row]) -> dict[str, Buffer]:
         """Read the files of some series that have not changed; `read` tells of the others."""
         rows = self._found.rows["series"]
         # Of a series that holds more by now, all of it would be read.

@@ -27,6 +27,7 @@ from typing import Any
 
 from simple_orthanc.concurrency import interruption
 from simple_orthanc.errors import NotFoundError, ServerError, TransportError
+from simple_orthanc.files.walker import Buffer
 from simple_orthanc.files.zips import member_problem, members_of, open_member, open_zip
 from simple_orthanc.rest import Rest
 from simple_orthanc.rest.server_time import server_time
@@ -74,7 +75,7 @@ class ArchiveReader:
         self._is_refused = False
         self._turns = threading.Semaphore(_AT_ONCE)
 
-    def read(self, series: Sequence[Row]) -> dict[str, bytes]:
+    def read(self, series: Sequence[Row]) -> dict[str, Buffer]:
         """Read the files of some series; empty where single files are read as quickly, or no archive can be had."""
         if not self._pays([key for row in series for key in row.children]):
             return {}

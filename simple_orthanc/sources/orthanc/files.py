@@ -26,6 +26,7 @@ from simple_orthanc.dicom.tags import parse_tag
 from simple_orthanc.errors import ServerError, TransportError, stacklevel
 from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_header
+from simple_orthanc.files.walker import Buffer
 from simple_orthanc.rest import Rest
 from simple_orthanc.selection.file_reading import StoredFile
 from simple_orthanc.sources.cache.kept_files import KEPT_HEADERS, KeptFiles, Stamp
@@ -205,7 +206,7 @@ class FileReader:
         self._keep(key, stamp, content)
         return content
 
-    def read_several(self, keys: Sequence[str]) -> dict[str, bytes]:
+    def read_several(self, keys: Sequence[str]) -> dict[str, Buffer]:
         """Read small files with requests that wait for none before them; what is missing is read by `read`."""
         if self._checksums:
             # Each MD5 is a request that is waited for.
@@ -286,14 +287,20 @@ class FileReader:
             listed = self._with_checksum(key)
         return listed.stamp
 
-    def read_kept(self, keys: Sequence[str]) -> tuple[dict[str, bytes], dict[str, Stamp | None]]:
+    def _listed_stamp(self, key: str) -> Stamp | None:
+        listed = self._listed.get(key)
+        return None if listed is None else listed.stamp
+
+    def read_kept(self, keys: Sequence[str]) -> tuple[dict[str, Buffer], dict[str, Stamp | None]]:
         """Return those files that are kept, and the stamps with which others are kept by `keep`."""
         if self._kept is None:
             return {}, {}
-        workers = self._transport.at_once(_STAMP, WORKERS)
-        stamps = dict(zip(keys, run_all(self._stamp, keys, workers=workers), strict=True))
+        stamps = {key: self._listed_stamp(key) for key in keys}
+        unknown = [key for key, stamp in stamps.items() if stamp is None]
+        workers = min(self._transport.at_once(_STAMP, WORKERS), len(unknown))
+        stamps.update(zip(unknown, run_all(self._stamp, unknown, workers=workers), strict=True))
         found = {key: self._read_kept(key, stamp, _new_memory) for key, stamp in stamps.items()}
-        return {key: bytes(content) for key, content in found.items() if content is not None}, stamps
+        return {key: content for key, content in found.items() if content is not None}, stamps
 
     def keep(self, key: str, stamp: Stamp | None, content: bytes) -> None:
         """Keep a file that was read since its stamp was asked for, if files are kept."""
@@ -325,8 +332,7 @@ class FileReader:
 
     def _unreplaced(self, key: str, stamp: Stamp | None) -> Stamp | None:
         """Return the stamp of a file with what was learnt of it since; None if it was replaced since."""
-        listed = self._listed.get(key)
-        now = None if listed is None else listed.stamp
+        now = self._listed_stamp(key)
         return now if now is not None and stamp is not None and now.version == stamp.version else None
 
     # What the server lists

@@ -33,6 +33,7 @@ from simple_orthanc.dicom.levels import INDEXED, Level, indexed_level
 from simple_orthanc.dicom.tags import INDEX_TAGS, Tag, is_searchable, parse_tag
 from simple_orthanc.dicom.values import Value
 from simple_orthanc.errors import NotFoundError, OrthancError, ServerError
+from simple_orthanc.files.walker import Buffer
 from simple_orthanc.rest import Rest
 from simple_orthanc.rest.levels import ORTHANC_LEVEL, ROUTE
 from simple_orthanc.selection.file_reading import StoredFile
@@ -389,7 +390,7 @@ class OrthancSource:
         """Return the MD5 of an instance's file as the server has it now; None if it keeps none."""
         return self._reader.stored_md5(key)
 
-    def read_together(self, series: Sequence[Row]) -> dict[str, bytes]:
+    def read_together(self, series: Sequence[Row]) -> dict[str, Buffer]:
         """Read the files of series of small files, from one archive where that is quicker, else in rows."""
         files = self._archives.read(series)
         others = [key for row in series for key in row.children if key not in files]
