@@ -71,7 +71,7 @@ class ObjectKey(NamedTuple):
     identifiers : tuple
         PatientID, StudyInstanceUID, SeriesInstanceUID and SOPInstanceUID, down to the level of the object.
     contents : str
-        The number of its selected instances, and a digest of the UIDs that are selected in it.
+        The number of its selected instances, and a digest of their keys.
     """
 
     identifiers: tuple[str | None, ...]
@@ -90,7 +90,8 @@ def checked_path(path: Any) -> Path:
     """
     if not isinstance(path, (str, os.PathLike)) or isinstance(path, bytes):
         raise SelectionError(f"checkpoint={path!r} is not a path.")
-    checked = Path(path).expanduser()
+    # The function may change the working directory.
+    checked = Path(os.path.abspath(Path(path).expanduser()))
     if checked.suffix not in (JSON_LINES, PARQUET):
         raise SelectionError(
             f"checkpoint={str(path)!r}: the name of the file ends in {JSON_LINES} (JSON lines) or {PARQUET} (Parquet)."
@@ -371,22 +372,20 @@ def _decoded(value: Any) -> Value:
     return value
 
 
-def contents_of(count: int, uids: Sequence[str]) -> str:
+def contents_of(instances: Sequence[str]) -> str:
     """Return the part of an object that is selected, as the string that a checkpoint compares.
 
     Parameters
     ----------
-    count : int
-        Number of selected instances.
-    uids : sequence of str
-        The UIDs that are selected in it, at the level of the selection.
+    instances : sequence of str
+        The source's keys of the instances, in any order.
 
     Examples
     --------
-    >>> contents_of(40, ["1.2.3"])
-    '40 instances, c47f5b18b8a430e6'
+    >>> contents_of(["1.2.3.1", "1.2.3.2"])
+    '2 instances, ...'
     """
     import hashlib
 
-    digest = hashlib.sha256("\n".join(sorted(uids)).encode()).hexdigest()[:16]
-    return f"{count} instances, {digest}"
+    digest = hashlib.sha256("\n".join(sorted(instances)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{len(instances)} instances, {digest}"

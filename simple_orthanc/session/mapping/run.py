@@ -158,15 +158,10 @@ class Run(Generic[Child]):
         if self._identifiers[position] in self._repeated:
             return None
         try:
-            child = self.child(position)
-            selection = child._selection
-            level = selection.level or "study"
-            uids = self._index.column(parse_tag(IDENTIFIERS[level]), level, selection.keys)
-            count = child.instance_count
+            instances = self.child(position)._selected_keys("instance")
         except OrthancError:
             return None
-        texts = [str(value[0]) if value else "" for value in uids]
-        return ObjectKey(self._identifiers[position], contents_of(count, texts))
+        return ObjectKey(self._identifiers[position], contents_of(instances))
 
     def finish(self, position: int, outcome: Outcome) -> None:
         """Record what became of an object.

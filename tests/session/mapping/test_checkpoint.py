@@ -271,5 +271,14 @@ def test_a_full_disk_ends_the_run_and_says_what_is_kept(tmp_path: Path, monkeypa
 
 
 def test_contents_depend_on_what_is_selected() -> None:
-    assert contents_of(2, ["1.1", "1.2"]) == contents_of(2, ["1.2", "1.1"])
-    assert len({contents_of(2, ["1.1"]), contents_of(3, ["1.1"]), contents_of(2, ["1.2"])}) == 3
+    assert contents_of(["1.1", "1.2"]) == contents_of(["1.2", "1.1"])
+    assert len({contents_of(["1.1"]), contents_of(["1.1", "1.2"]), contents_of(["1.2"])}) == 3
+
+
+def test_a_relative_path_stays_the_same_file_wherever_the_function_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = checked_path("a.parquet")
+    monkeypatch.chdir("/")
+    assert path == tmp_path / "a.parquet"

@@ -395,6 +395,25 @@ def test_rows_of_other_objects_stay_and_those_of_other_parts_are_not_taken(tmp_p
     assert function.calls() == {1: 3, 2: 3}
 
 
+@pytest.mark.parametrize("level", ["patient", "study", "series"])
+def test_a_row_is_not_that_of_as_many_other_instances(tmp_path: Path, level: Level) -> None:
+    before = [instance(1, series="1"), instance(1, series="2"), instance(1, study="2")]
+    number, series = (2, "2") if level == "series" else (1, "3")
+    path, calls = tmp_path / "a.jsonl", []
+    for other in (before[1], before[1], instance(number, series=series)):
+        session = session_of(before[0], other, before[2])
+        _CALLED.clear()
+        resumed = session.map(called_for, level=level, checkpoint=path, workers=1)
+        calls.append(len(_CALLED))
+        pd.testing.assert_frame_equal(without_seconds(resumed), without_seconds(session.map(called_for, level=level)))
+    assert calls == [len(resumed), 0, 1]
+
+
+def called_for(session: Session) -> str:
+    _CALLED.append(1)
+    return "|".join(session.SOPInstanceUIDs)
+
+
 def test_an_archive_that_changes_during_a_run_costs_the_rows_it_concerns_and_no_others(tmp_path: Path) -> None:
     datasets = [instance(number, study=str(number), series=str(number)) for number in (1, 2, 3)]
     session, path = session_of(*datasets), tmp_path / "a.jsonl"
