@@ -203,8 +203,11 @@ class ArrayParts(NoOperators):
         """Return the part of the volume within ranges, one for each axis of the array."""
         me = cast("Volume", self)
         spatial = len(self.dims) - 3
-        if len(ranges) > len(self.dims) and len(ranges[-1]) != self.array.shape[-1]:
-            raise VolumeError("A part of the colours was asked for, which makes no volume: use volume.array[...].")
+        if len(ranges) > len(self.dims) and ranges[-1] != range(self.array.shape[-1]):
+            raise VolumeError(
+                "A part of the colours, or another order of them, was asked for, which makes no volume: use "
+                "volume.array[...]."
+            )
         key = tuple(slice(each.start, each.stop if each.stop >= 0 else None, each.step) for each in ranges)
         place = ranges[spatial : spatial + 3]
         geometry = None if self.geometry is None else regrid.sliced(self.geometry, place)

@@ -130,8 +130,9 @@ class TestParts:
     def test_colour_stays_whole(self) -> None:
         colour = Volume(np.zeros((2, 3, 4, 3), np.uint8), None, Dataset())
         assert colour[1:, ..., 1:, :].shape == (1, 3, 3, 3)
-        with pytest.raises(VolumeError, match=r"volume.array\[...\]"):
-            colour[..., :2]
+        for key in (slice(2), slice(None, None, -1)):
+            with pytest.raises(VolumeError, match=r"volume.array\[...\]"):
+                colour[..., key]
 
     def test_nothing_left(self) -> None:
         with pytest.raises(VolumeError, match="Nothing is left of axis 0"):
