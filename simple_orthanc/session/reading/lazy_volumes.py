@@ -241,17 +241,18 @@ def _read_series(
         return [Sized(Found(series.key, "no volume", series.error), 0)]
     instances = series.instances
     reader = VolumeReader(source, instances, names, request)
+    found, failure = None, None
     try:
         if files is source:
-            first = source.header(instances[0].key)
+            first = reader.header(instances[0])
             reader.check_memory(len(instances) * volume_bytes(first, request.units), "The series")
         found = _read_at_once(instances, request, files)
     except OrthancError as error:
         if not is_about_one_object(error):
             raise
-        found = None
+        failure = error
     if found is None:
-        found = _read_by_label(reader, instances[0].series)
+        found = _read_by_label(reader, instances[0].series, failure)
     return [Sized(each, _bytes(each.result)) for each in found]
 
 
@@ -284,18 +285,22 @@ def _read_at_once(
         return found
 
 
-def _read_by_label(reader: VolumeReader, series: str) -> list[Found]:
-    """Plan the volumes from headers, and read one after the other."""
+def _read_by_label(reader: VolumeReader, series: str, failure: OrthancError | None) -> list[Found]:
+    """Plan the volumes from headers, and read one after the other.
+
+    Where they cannot be planned, what failed before is the error, as it is that of `Session.get_volume`.
+    """
     found = []
     for label, group in reader.planned().items():
         result: Volume | OrthancError
+        has_images = not isinstance(group.problem, NoPixelDataError)
         try:
             result = reader.labelled(label)
         except OrthancError as error:
             if not is_about_one_object(error):
                 raise
-            result = error
-        found.append(Found(series, group.name, result, not isinstance(group.problem, NoPixelDataError)))
+            result = failure if failure is not None and group.stack is None and has_images else error
+        found.append(Found(series, group.name, result, has_images))
     return found
 
 

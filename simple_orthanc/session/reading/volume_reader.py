@@ -199,7 +199,7 @@ class VolumeReader:
         read, unread = self._expected(group, chosen), set(range(len(group)))
         is_in_memory = self._files is not self._source
         is_checked_first = not is_in_memory and (len(read) <= _FEW or len(read) < len(group))
-        first = self._header(group[0]) if is_checked_first else None
+        first = self.header(group[0]) if is_checked_first else None
         with DecodingProcesses(len(group)) as processes:
             fetcher = self._fetcher(group, processes)
             for _ in range(_MOST_READINGS):
@@ -353,7 +353,14 @@ class VolumeReader:
                 raise
             return error
 
-    def _header(self, instance: SelectedInstance) -> Dataset:
+    def header(self, instance: SelectedInstance) -> Dataset:
+        """Read the header of an instance.
+
+        Raises
+        ------
+        OrthancError
+            It cannot be read; the message names the calls that read the others.
+        """
         try:
             return self._source.header(instance.key)
         except OrthancError as error:

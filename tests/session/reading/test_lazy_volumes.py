@@ -18,13 +18,13 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc import EmptySelectionError, Folder, MissingSlicesError, OrthancError, Session, Volume, VolumeError
 from simple_orthanc.dicom.levels import Level
-from simple_orthanc.errors import NoPixelDataError, SelectionError, TransportError
+from simple_orthanc.errors import NoPixelDataError, NotFoundError, SelectionError, ServerError, TransportError
 from simple_orthanc.phantom import as_bytes, make_enhanced, make_report, make_series
 from simple_orthanc.selection.file_reading import StoredFile
 from simple_orthanc.selection.source import Row
 from simple_orthanc.session.reading import prefetching
 from tests.memory_source import MemorySource
-from tests.session.damaged import CheckingSource, DamagedSource
+from tests.session.damaged import DAMAGES, CheckingSource, DamagedSource
 
 
 class TogetherSource(MemorySource):
@@ -50,6 +50,15 @@ class TogetherSource(MemorySource):
             if content is not None:
                 files[key] = content
         return files
+
+
+class FailingSource(DamagedSource):
+    """Refuses what is damaged, as a server does of which a disk fails."""
+
+    def content(self, key: str) -> bytes:
+        if key.rpartition("|")[2] in self._damaged:
+            raise ServerError(f"The server answered 500 for {key}.", status=500)
+        return super().content(key)
 
 
 def outcomes(pairs: Mapping[str, Any]) -> dict[str, Any]:
@@ -196,8 +205,38 @@ def test_a_file_that_is_gone_is_the_problem_of_its_volume() -> None:
     datasets = [dataset for number in range(3) for dataset in series_of(number, "plain")]
     source = DamagedSource(datasets, {str(datasets[6].SOPInstanceUID): None})
     found = dict(Session(source).get_volumes_lazily(errors="report").items())
-    assert [type(each) for each in found.values()] == [Volume, VolumeError, Volume]
+    assert [type(each) for each in found.values()] == [Volume, NotFoundError, Volume]
     assert str(datasets[6].SOPInstanceUID) in str(list(found.values())[1])
+
+
+@pytest.mark.parametrize("kind", [DamagedSource, FailingSource])
+@pytest.mark.parametrize("index", [5, 7])
+@pytest.mark.parametrize("damage", [*DAMAGES.values(), None])
+def test_what_cannot_be_read_has_the_error_of_get_volume(
+    kind: type[DamagedSource], index: int, damage: Callable[[bytes], bytes] | None
+) -> None:
+    datasets = [dataset for number in range(3) for dataset in series_of(number, "plain")]
+    damaged = datasets[index]
+    content = None if damage is None else damage(as_bytes(damaged))
+    session = Session(kind(datasets, {str(damaged.SOPInstanceUID): content}))
+    with pytest.raises(OrthancError) as caught:
+        session.series[1].get_volume()
+    expected = caught.value
+    for errors in ("raise", "report"):
+        volumes = session.get_volumes_lazily(errors=errors)
+        pairs = volumes.items()
+        assert isinstance(next(pairs)[1], Volume)
+        if errors == "report":
+            error: object = next(pairs)[1]
+        else:
+            with pytest.raises(OrthancError) as caught:
+                next(pairs)
+            error = caught.value
+        assert (type(error), str(error)) == (type(expected), str(expected))
+        assert list(volumes.problems.values()) == [error]
+        assert len(list(volumes)) == 1
+    rows = session.map(lambda series: series.get_volume().array.size)
+    assert rows["error"].fillna("").tolist() == ["", str(expected), ""]
 
 
 def test_arguments_are_checked_at_once() -> None:
