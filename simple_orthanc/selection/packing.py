@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 import time
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -21,7 +22,7 @@ from simple_orthanc.dicom.levels import LEVELS, Level, depth
 from simple_orthanc.errors import SelectionError
 from simple_orthanc.selection import resolving
 from simple_orthanc.selection.index import Index, NotKnownError
-from simple_orthanc.selection.selection import Selection, Step
+from simple_orthanc.selection.selection import Selection
 from simple_orthanc.selection.source import Mark
 
 # Bytes of packed keys.
@@ -88,10 +89,8 @@ class PackedSelection:
 
     Attributes
     ----------
-    bare : Selection
-        Its level, criteria and order.
-    steps : bytes
-        How its criteria were decided, compressed.
+    asked : Selection
+        The selection, as it was but for its keys.
     keys : PackedKeys or None
         How its keys are found again; None: by its criteria.
     selected : Digest
@@ -106,8 +105,7 @@ class PackedSelection:
         The state of the archive, if the source can tell what was replaced since.
     """
 
-    bare: Selection
-    steps: bytes
+    asked: Selection
     keys: PackedKeys | None
     selected: Digest
     series: Digest | None
@@ -115,11 +113,14 @@ class PackedSelection:
     counts: Mapping[Level, int]
     mark: Mark | None
 
-    @property
-    def asked(self) -> Selection:
-        """The selection, as it was but for its keys."""
-        steps = json.loads(zlib.decompress(self.steps))
-        return replace(self.bare, steps=tuple(Step(*step) for step in steps))
+    def __reduce__(self) -> tuple[Callable[[bytes], PackedSelection], tuple[bytes]]:
+        """Compress all of it: the strings of a criterion occur in what it means and in its step, too."""
+        values = tuple(getattr(self, field.name) for field in fields(self))
+        return _unpickled, (zlib.compress(pickle.dumps(values)),)
+
+
+def _unpickled(content: bytes) -> PackedSelection:
+    return PackedSelection(*pickle.loads(zlib.decompress(content)))
 
 
 def digest_of(keys: Iterable[str]) -> Digest:
@@ -156,10 +157,8 @@ def pack(index: Index, selection: Selection) -> PackedSelection:
     compared = digest_of(instances) if instances is not None else None
     if compared is None and "instance" in counts:
         compared = Digest(counts["instance"])
-    steps = json.dumps([[getattr(step, field.name) for field in fields(Step)] for step in selection.steps])
     return PackedSelection(
-        replace(selection, keys=(), steps=()),
-        zlib.compress(steps.encode(), 9),
+        replace(selection, keys=()),
         _pack_keys(index, level, selection.keys),
         digest_of(selection.keys),
         digest_of(known["series"]) if level == "study" and "series" in known else None,
@@ -209,7 +208,7 @@ def unpack(index: Index, packed: PackedSelection, landed: float | None = None) -
     SelectionError
         The archive holds other objects than were selected: some are gone, were added or were replaced.
     """
-    level = packed.bare.level
+    level = packed.asked.level
     assert level is not None
     keys = _found_again(index, packed, level)
     _compare(level, packed.selected, digest_of(keys))
@@ -221,7 +220,7 @@ def unpack(index: Index, packed: PackedSelection, landed: float | None = None) -
         _compare("instance", packed.instances, digest_of(instances))
     elif packed.instances is not None:
         with suppress(NotKnownError), index.offline():
-            count = resolving.count(index, replace(packed.bare, keys=keys), "instance")
+            count = resolving.count(index, replace(packed.asked, keys=keys), "instance")
             _compare("instance", packed.instances, Digest(count))
     if packed.mark is not None and instances is not None:
         if index.is_offline:
@@ -236,8 +235,8 @@ def unpack(index: Index, packed: PackedSelection, landed: float | None = None) -
 
 def _found_again(index: Index, packed: PackedSelection, level: Level) -> tuple[str, ...]:
     if packed.keys is None:
-        selection = Selection(order=packed.bare.order)
-        narrowed = resolving.narrow(index, selection, *packed.bare.criteria, with_hints=False)
+        selection = Selection(order=packed.asked.order)
+        narrowed = resolving.narrow(index, selection, *packed.asked.criteria, with_hints=False)
         return narrowed.keys if narrowed.level == level else tuple(resolving.keys_at(index, narrowed, level))
     at = packed.keys.level
     keys = tuple(json.loads(zlib.decompress(packed.keys.text)))
