@@ -7,7 +7,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     import tqdm
@@ -18,6 +18,9 @@ _is_shown = True
 _own = threading.local()
 _importing = threading.Lock()
 _bars: list[tqdm.std.tqdm[Any]] = []
+_showing = threading.Lock()
+# What shows warnings while there are no bars.
+_show_warning: Callable[..., Any] = warnings.showwarning
 
 
 def show_progress(shown: bool) -> None:
@@ -94,12 +97,41 @@ def progress_bar(total: int | None, label: str) -> Iterator[Callable[[int], obje
         timer = threading.Timer(_SECONDS_BEFORE_PROGRESS + 0.1, advance, (0,))
         timer.daemon = True
         timer.start()
-        _bars.append(bar)
+        _add(bar)
         try:
             yield advance
         finally:
-            _bars.remove(bar)
+            _remove(bar)
             timer.cancel()
+
+
+def _add(bar: tqdm.std.tqdm[Any]) -> None:
+    """Add a bar, above which warnings are shown from now on."""
+    global _show_warning
+    with _showing:
+        _bars.append(bar)
+        # It is still there if a `warnings.catch_warnings` that began beside an earlier bar has ended since.
+        if warnings.showwarning is not _show_above:
+            _show_warning, warnings.showwarning = warnings.showwarning, _show_above
+
+
+def _remove(bar: tqdm.std.tqdm[Any]) -> None:
+    with _showing:
+        _bars.remove(bar)
+        if not _bars and warnings.showwarning is _show_above:
+            warnings.showwarning = _show_warning
+
+
+def _show_above(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    with above_bars():
+        _show_warning(message, category, filename, lineno, file, line)
 
 
 @contextmanager

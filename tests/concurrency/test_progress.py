@@ -128,6 +128,44 @@ def test_a_bar_goes_away_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     assert stream.getvalue().endswith("\r")
 
 
+def test_a_warning_stands_above_the_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(progress, "_SECONDS_BEFORE_PROGRESS", -1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        # Not the one of pytest.
+        monkeypatch.setattr(warnings, "showwarning", shown := lambda message, *_: terminal.write(f"{message}\n"))
+        with progress_bar(2, "reading") as advance:
+            warnings.warn("one", stacklevel=1)
+            with progress_bar(2, "finding"):
+                warnings.warn("two", stacklevel=1)
+            advance(1)
+            warnings.warn("three", stacklevel=1)
+        assert warnings.showwarning is shown
+        warnings.warn("four", stacklevel=1)
+    lines = terminal.getvalue().splitlines()
+    assert [line for line in lines if line in ("one", "two", "three", "four")] == ["one", "two", "three", "four"]
+    assert [line for line in lines if "reading" in line]
+
+
+def test_a_warning_is_shown_where_others_have_changed_how(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        monkeypatch.setattr(warnings, "showwarning", lambda message, *_: shown.append(str(message)))
+        with progress_bar(2, "reading"):
+            # A block of another thread, which ends later.
+            during = warnings.catch_warnings()
+            during.__enter__()
+        during.__exit__(None, None, None)
+        warnings.warn("between", stacklevel=1)
+        with progress_bar(2, "reading"):
+            warnings.warn("again", stacklevel=1)
+    assert shown == ["between", "again"]
+
+
 def test_bars_are_hidden_until_they_are_wanted_again() -> None:
     assert progress_is_shown()
     show_progress(False)
