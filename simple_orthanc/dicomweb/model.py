@@ -8,13 +8,19 @@ leave out what it cannot convert, or keep elsewhere what it finds too large.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+from pydicom.datadict import dictionary_VM
 
 from simple_orthanc.dicom.tags import NUMBER_VRS, Tag, TagLike, parse_tag
 from simple_orthanc.dicom.values import Value, from_text
 
 _NAME_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
+# Orthanc 1.13.0 and older keep only the lower 32 bits of a whole number of these; 1.12.5 and newer write a DS as it is.
+_CUT_VRS = frozenset({"DS", "FD", "FL", "IS"})
+# What is left of a large number is below that by a rare chance: 7.4e9 becomes 3105032704.
+_SURELY_WHOLE = 1 << 20
 
 
 def texts(item: Mapping[str, Any], tag: TagLike) -> list[str]:
@@ -88,8 +94,8 @@ def value_string(value: Any) -> str:
 def read_json_value(item: Mapping[str, Any], tag: Tag) -> tuple[Value, bool]:
     """Read the value of a tag, and check whether it is known to be what the file holds.
 
-    A number for a decimal or integer string is known: its spelling is lost, its value is not. Whether a string was
-    decoded rightly cannot be known here.
+    A number for a decimal or integer string is known: its spelling is lost, its value is not, unless it may be what
+    Orthanc has left of a larger one. Whether a string was decoded rightly cannot be known here.
 
     Examples
     --------
@@ -102,7 +108,7 @@ def read_json_value(item: Mapping[str, Any], tag: Tag) -> tuple[Value, bool]:
     values: list[str | bytes] = []
     is_known = True
     for element in _elements(item, tag):
-        value, element_is_known = _read_element(element, tag.vr)
+        value, element_is_known = _read_element(element, tag)
         values.extend(value or ())
         is_known = is_known and element_is_known
     return (tuple(values) if values else None), is_known
@@ -161,7 +167,8 @@ def _elements(item: Mapping[str, Any], tag: Tag, depth: int = 0) -> Iterator[Any
             yield from _elements(inner, tag, depth + 1)
 
 
-def _read_element(element: Any, vr: str) -> tuple[Value, bool]:
+def _read_element(element: Any, tag: Tag) -> tuple[Value, bool]:
+    vr = tag.vr
     if not isinstance(element, Mapping) or element.get("vr", vr) != vr:
         return None, False
     values = element.get("Value")
@@ -173,7 +180,21 @@ def _read_element(element: Any, vr: str) -> tuple[Value, bool]:
         return None, False
     joined = "\\".join(str(string) for string in strings)
     # What follows a NUL is cut off below.
-    return from_text(joined, vr), "\0" not in joined
+    is_known = "\0" not in joined and not (vr in _CUT_VRS and (_may_be_cut(values) or _lacks_values(values, tag)))
+    return from_text(joined, vr), is_known
+
+
+def _may_be_cut(values: Iterable[Any]) -> bool:
+    return any(isinstance(value, int) and abs(value) >= _SURELY_WHOLE for value in values)
+
+
+def _lacks_values(values: Sequence[Any], tag: Tag) -> bool:
+    """Check whether there are fewer values than the tag has: a server leaves out what it could not convert."""
+    try:
+        multiplicity = dictionary_VM(tag.leaf.number)
+    except KeyError:
+        return False
+    return multiplicity.isdecimal() and len(values) < int(multiplicity)
 
 
 def _checked_string(value: Any, vr: str) -> str | None:

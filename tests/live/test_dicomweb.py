@@ -19,6 +19,7 @@ from simple_orthanc import (
     Session,
     TransportError,
     UnsupportedError,
+    tag,
 )
 from simple_orthanc.dicom.tags import parse_tag
 from tests.conftest import MakeServer, empty, share_of_version
@@ -205,6 +206,17 @@ def test_one_patient_that_the_server_takes_for_two(empty_server: LocalOrthanc) -
     with pytest.warns(UserWarning, match="twice under the same identifiers"):
         counts = [getattr(session, f"{level}_count") for level in LEVELS]
     assert counts == [1, 1, 1, 1]
+
+
+def test_numbers_beyond_32_bits_are_those_of_the_file(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
+    dose = Dataset()
+    dose.RadionuclideTotalDose = "7400000000"
+    tags = {"RadiopharmaceuticalInformationSequence": [dose], "DiffusionBValue": -5e9}
+    store(empty_server, simple_file(1, **tags))
+    session, path = over_dicomweb(empty_server), "RadiopharmaceuticalInformationSequence[0].RadionuclideTotalDose"
+    asked_for = (path, "DiffusionBValue")
+    assert session.table(*asked_for).iloc[0].tolist() == orthanc.table(*asked_for).iloc[0].tolist() == [7.4e9, -5e9]
+    assert session.select(tag(path) > 7e9).instance_count == 1
 
 
 def test_two_patients_with_one_uid(empty_server: LocalOrthanc, orthanc: Orthanc) -> None:
