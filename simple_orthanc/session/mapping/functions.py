@@ -10,18 +10,20 @@ import inspect
 import io
 import pickle
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
+from pydicom.sequence import Sequence as DicomSequence
 
 from simple_orthanc.dicom.silence import quiet
 from simple_orthanc.errors import OrthancError, SelectionError
 from simple_orthanc.extras import import_extra
 from simple_orthanc.session.state import SessionState
 from simple_orthanc.volume.volume import Volume
+
+_Function: TypeAlias = ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def pickled_function(function: Callable[[Any], Any], extra: str) -> bytes:
@@ -87,45 +89,94 @@ def name_of(function: Any) -> str:
 def digest_of(function: Any) -> str:
     """Return the SHA-256 of the code of a function, its defaults, and the values in its closure.
 
-    Comments, layout and the place of the function make no difference. What it calls is not included, nor are global
-    variables.
+    Of a class, a callable object and a method, these are the methods of its class, and the values in the class; the
+    same is true of its base classes in the same module. Comments, layout and the place of the function make no
+    difference. What it calls otherwise is not included, nor are global variables.
     """
     digest = hashlib.sha256()
-    for part in _parts(function, set()):
+    for part in _parts(function, set(), is_called=True):
         digest.update(part.encode("utf-8", "replace") + b"\0")
     return digest.hexdigest()
 
 
-def _parts(value: Any, seen: set[int]) -> Iterator[str]:
+def _parts(value: Any, seen: set[int], is_called: bool = False) -> Iterator[str]:
     if isinstance(value, (FunctionType, MethodType, functools.partial)):
         # A recursive function is in its own closure.
         if id(value) in seen:
             return
         seen.add(id(value))
     if isinstance(value, functools.partial):
-        yield "partial"
-        for part in (value.func, *value.args, *(each for item in sorted(value.keywords.items()) for each in item)):
+        yield f"partial of {len(value.args)}"
+        yield from _parts(value.func, seen, is_called)
+        for part in (*value.args, *(each for item in sorted(value.keywords.items()) for each in item)):
             yield from _parts(part, seen)
-    elif isinstance(value, MethodType):
-        yield from _parts(value.__func__, seen)
-        yield from _parts(value.__self__, seen)
     elif isinstance(value, FunctionType):
-        yield _code_of(value)
-        for part in (*(value.__defaults__ or ()), *sorted((value.__kwdefaults__ or {}).items()), *_called_by(value)):
-            yield from _parts(part, seen)
-        for cell in value.__closure__ or ():
-            try:
-                content = cell.cell_contents
-            except ValueError:
-                # A name that is not bound yet.
-                continue
-            yield from _parts(content, seen)
-    elif isinstance(value, BuiltinFunctionType) or inspect.ismodule(value) or inspect.isclass(value):
+        yield from _parts_of_function(value, seen)
+    elif isinstance(value, BuiltinFunctionType) or inspect.ismodule(value):
         yield getattr(value, "__qualname__", value.__name__)
+    else:
+        yield from _parts_of_object(value, seen, is_called)
+
+
+def _parts_of_function(function: FunctionType, seen: set[int]) -> Iterator[str]:
+    yield _code_of(function)
+    keywords = sorted((function.__kwdefaults__ or {}).items())
+    for part in (*(function.__defaults__ or ()), *keywords, *_called_by(function)):
+        yield from _parts(part, seen)
+    for cell in function.__closure__ or ():
+        try:
+            content = cell.cell_contents
+        except ValueError:
+            # A name that is not bound yet.
+            continue
+        yield from _parts(content, seen)
+
+
+def _parts_of_object(value: Any, seen: set[int], is_called: bool) -> Iterator[str]:
+    """Yield the parts of a class, a bound method or any other object."""
+    if inspect.isclass(value):
+        yield value.__qualname__
+        if is_called or _is_local(value):
+            yield from _members(value, seen)
+        return
+    if isinstance(value, MethodType):
+        yield from _parts(value.__func__, seen)
+        value = value.__self__
+        yield from _parts(value, seen, is_called)
     else:
         yield _state_of(value, seen)
         for part in _called_by(value):
             yield from _parts(part, seen)
+    if is_called and not inspect.isclass(value):
+        yield from _members(type(value), seen)
+
+
+def _members(kind: type, seen: set[int]) -> Iterator[str]:
+    """Yield the code and the values in a class, and in its base classes in the same module."""
+    if id(kind) in seen:
+        return
+    seen.add(id(kind))
+    for base in kind.__mro__:
+        if base.__module__ != kind.__module__:
+            continue
+        for name, member in sorted(vars(base).items()):
+            functions = _functions_of(member)
+            # Other names of this form hold what Python keeps of a class, such as its docstring.
+            if functions or not (name.startswith("__") and name.endswith("__")):
+                yield name
+                for part in functions or (member,):
+                    yield from _parts(part, seen)
+
+
+def _functions_of(member: Any) -> Sequence[FunctionType]:
+    """Return the functions in a member of a class: of a method one, of a property up to three."""
+    parts = [getattr(member, name, None) for name in ("__func__", "fget", "fset", "fdel", "func")]
+    return [part for part in (member, *parts) if isinstance(part, FunctionType)]
+
+
+def _is_local(value: FunctionType | type) -> bool:
+    """Check whether a function or class cannot be imported by its name, or is that of a script or notebook."""
+    return "<" in value.__qualname__ or value.__module__ == "__main__"
 
 
 def _called_by(value: Any) -> Iterator[Any]:
@@ -175,13 +226,13 @@ class _StatePickler(pickle.Pickler):
         if isinstance(value, Volume):
             # The table of its slices is made when it is first read.
             _ = value.slices
-        if isinstance(value, FunctionType) and ("<" in value.__qualname__ or value.__module__ == "__main__"):
+        if isinstance(value, (FunctionType, type)) and _is_local(value):
             return list(_parts(value, self._seen))
         return None
 
 
 def _state_of_element(value: Any) -> Any:
-    if isinstance(value, Sequence):
+    if isinstance(value, DicomSequence):
         return list(value)
     return value if isinstance(value, bytes) else repr(value)
 
@@ -193,40 +244,45 @@ def _code_of(function: FunctionType) -> str:
     try:
         # The whole file: `inspect.getsource` may cut off the end of a lambda.
         lines, _ = inspect.findsource(code)
-        tree = ast.parse("".join(lines))
-        found = [
-            node for node in ast.walk(tree) if isinstance(node, kinds) and _first_line(node) == code.co_firstlineno
-        ]
+        nodes, codes = _by_line("".join(lines), code.co_filename)
+        found = [node for node in nodes.get(code.co_firstlineno, ()) if isinstance(node, kinds)]
+        # A file may be edited after it was imported.
+        is_source = any(_byte_code(each) == _byte_code(code) for each in codes.get(code.co_firstlineno, ()))
         # Several lambdas on one line cannot be told apart.
-        if len(found) == 1 and _is_source_of(lines, code):
+        if len(found) == 1 and is_source:
             return ast.unparse(_unindented(found[0], lines))
     except (OSError, TypeError, SyntaxError, ValueError):
         pass
     return _byte_code(code)
 
 
-def _first_line(node: ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+@functools.lru_cache(maxsize=1)
+def _by_line(source: str, filename: str) -> tuple[dict[int, list[_Function]], dict[int, list[CodeType]]]:
+    """Return the functions in a source, and the code that it is compiled to, by the line where each begins."""
+    nodes: dict[int, list[_Function]] = {}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, _Function):
+            nodes.setdefault(_first_line(node), []).append(node)
+    codes: dict[int, list[CodeType]] = {}
+    pending = [compile(source, filename, "exec", dont_inherit=True)]
+    while pending:
+        compiled = pending.pop()
+        codes.setdefault(compiled.co_firstlineno, []).append(compiled)
+        pending.extend(each for each in compiled.co_consts if isinstance(each, CodeType))
+    return nodes, codes
+
+
+def _first_line(node: _Function) -> int:
     """Return the line where the code of a function begins, that of its first decorator if it has any."""
     decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
     return min(each.lineno for each in (node, *decorators))
 
 
-def _unindented(node: ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -> ast.AST:
+def _unindented(node: _Function, lines: list[str]) -> ast.AST:
     """Return a function parsed without the indentation of its block, which would be part of its docstring."""
     if isinstance(node, ast.Lambda):
         return node
     return ast.parse(textwrap.dedent("".join(lines[_first_line(node) - 1 : node.end_lineno])))
-
-
-def _is_source_of(lines: list[str], code: CodeType) -> bool:
-    """Check whether code was compiled from this source: a file may be edited after it was imported."""
-    pending = [compile("".join(lines), code.co_filename, "exec", dont_inherit=True)]
-    while pending:
-        compiled = pending.pop()
-        if compiled.co_firstlineno == code.co_firstlineno and _byte_code(compiled) == _byte_code(code):
-            return True
-        pending.extend(each for each in compiled.co_consts if isinstance(each, CodeType))
-    return False
 
 
 def _byte_code(code: CodeType) -> str:

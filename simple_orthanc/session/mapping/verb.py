@@ -93,8 +93,9 @@ class MapsFunctions(Looking):
 
         The same call resumes from it: finished rows are read from the file, and objects whose row holds an error are
         computed again. The file is refused if it belongs to another level, archive or function. The function's name is
-        compared, its code without comments, and the values in its closure, but not what it calls, nor global variables.
-        A row is used for an object with the same UIDs, if the same instances of it are selected as then. Rows of other
+        compared, its code without comments, and the values in its closure; of a class, a callable object or a method
+        also the methods of its class and the values in that; but not what it calls otherwise, nor global variables. A
+        row is used for an object with the same UIDs, if the same instances of it are selected as then. Rows of other
         objects stay in the file. Files that were replaced by others are not noticed: see ``freeze``.
 
         If a process dies, or a Dask worker is lost, its objects are computed again; an object whose process dies three

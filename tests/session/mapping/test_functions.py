@@ -12,6 +12,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,13 @@ def above(session: Any, limit: float = 0) -> float:
 
 def closure(limit: Any) -> Callable[[Any], Any]:
     return lambda session: limit
+
+
+def local_object(given: int) -> Any:
+    class Local:
+        limit = given
+
+    return Local()
 
 
 def dataset_of(thickness: str) -> Dataset:
@@ -100,6 +108,34 @@ def f(s):
     return calls[f](s)
 calls = dict([(f, g)])
 """
+CLASS = """
+import functools
+class Base:
+    limit = {limit}
+    def help(self):
+        return {helped}
+class Measure(Base):
+    def __init__(self, session=None, kept={kept}):
+        self.kept = {{"a", "b"}}
+    def run(self, session):
+        return self.help()
+    def __call__(self, session):
+        return self.number
+    @classmethod
+    def of(cls, session):
+        return cls.limit
+    @property
+    def number(self):
+        return {number}
+f = {what}
+"""
+
+
+def of_class(what: str, **values: int) -> Any:
+    return defined(CLASS.format(**{"limit": 1, "helped": 1, "kept": 1, "number": 1, **values, "what": what}))
+
+
+CALLED = ["Measure", "Measure()", "Measure().run", "Measure.of", "functools.partial(Measure().run)"]
 
 SAME: list[tuple[Callable[[], Any], Callable[[], Any]]] = [
     (lambda: defined("def f(s):\n  return 1"), lambda: defined("\n\ndef f(s):\n    # why\n    return (1)")),
@@ -117,6 +153,7 @@ SAME: list[tuple[Callable[[], Any], Callable[[], Any]]] = [
     (lambda: closure([{"b", "a"}]), lambda: closure([{"a", "b"}])),
     (lambda: closure({"k": lambda v: 1}), lambda: closure({"k": lambda v: 1})),
     (lambda: len, lambda: len),
+    *[(partial(of_class, what), partial(of_class, f"(\n    # why\n{what})")) for what in CALLED],
 ]
 DIFFERENT: list[tuple[Callable[[], Any], Callable[[], Any]]] = [
     (lambda: defined("def f(s):\n  return 1"), lambda: defined("def f(s):\n  return 2")),
@@ -147,6 +184,15 @@ DIFFERENT: list[tuple[Callable[[], Any], Callable[[], Any]]] = [
     (lambda: closure(session_of(instance(1))), lambda: closure(session_of(instance(1)).select(InstanceNumber=1))),
     (lambda: closure(dataset_of("1")), lambda: closure(dataset_of("2"))),
     (lambda: len, lambda: sum),
+    *[
+        (partial(of_class, what), partial(of_class, what, **{changed: 2}))
+        for what in CALLED
+        for changed in ("limit", "helped", "kept", "number")
+    ],
+    (lambda: functools.partial(above, 1, "limit", 2), lambda: functools.partial(above, 1, limit=2)),
+    (lambda: closure(local_object(1)), lambda: closure(local_object(2))),
+    (lambda: closure([local_object(1)]), lambda: closure([local_object(2)])),
+    (lambda: closure(type(local_object(1))), lambda: closure(type(local_object(2)))),
 ]
 
 
