@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import importlib.util
 import json
 import os
+import pkgutil
 import re
 import signal
 import subprocess
@@ -25,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 
+import simple_orthanc
 from simple_orthanc.errors import OrthancError
 from simple_orthanc.local.program import PLUGINS, find_plugins, find_program
 from simple_orthanc.local.server import LocalOrthanc
@@ -193,6 +196,20 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Measure no coverage of collecting the tests, only of the imports that this would make."""
+    # The process that hands out the tests to others collects none itself.
+    if coverage_of(session.config) is not None and getattr(session.config.option, "dist", "no") == "no":
+        for module in pkgutil.walk_packages(simple_orthanc.__path__, "simple_orthanc."):
+            # Some need an extra.
+            with contextlib.suppress(ImportError):
+                if not module.name.endswith("__main__"):
+                    importlib.import_module(module.name)
+    with unmeasured(session.config):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, None, None]:
     """Mark the tests that need a server, and keep together what shares fixtures when several processes run tests.
 
@@ -223,19 +240,30 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Measure no coverage where that doubles the time and shows nothing new.
-
-    This is so for tests marked `unmeasured`, and for those with random examples.
-    """
-    plugin = item.config.pluginmanager.get_plugin("_cov")
+    """Measure no coverage of tests marked `unmeasured`, and of those with random examples."""
     is_measured = not any(item.get_closest_marker(name) for name in ("unmeasured", "hypothesis"))
-    if is_measured or plugin is None or not plugin.cov_controller:
+    with contextlib.nullcontext() if is_measured else unmeasured(item.config):
         return (yield)
-    plugin.cov_controller.pause()
+
+
+def coverage_of(config: pytest.Config) -> Any:
+    """Return what measures coverage in this process, or None."""
+    plugin = config.pluginmanager.get_plugin("_cov")
+    return (plugin.cov_controller or None) if plugin is not None else None
+
+
+@contextlib.contextmanager
+def unmeasured(config: pytest.Config) -> Iterator[None]:
+    """Measure no coverage inside a block, where that doubles the time and shows nothing new."""
+    coverage = coverage_of(config)
+    if coverage is None:
+        yield
+        return
+    coverage.pause()
     try:
-        return (yield)
+        yield
     finally:
-        plugin.cov_controller.resume()
+        coverage.resume()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
