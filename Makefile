@@ -22,6 +22,8 @@ PYTHON ?= python3
 WORKERS ?= 2
 SIMPLE_ORTHANC_SERVERS ?= /opt/simple-orthanc
 export SIMPLE_ORTHANC_SERVERS
+# Hundreds of programs that the tests start read the bytecode that the first one leaves.
+unexport PYTHONDONTWRITEBYTECODE
 
 ORTHANC_PACKAGES := orthanc orthanc-dicomweb orthanc-gdcm
 BIN := .venv/bin
@@ -29,7 +31,7 @@ INSTALLED := .venv/installed
 # In the order of tests/conftest.py: the longest modules first.
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: demo check unit test prepared thorough pictures faults random oldest newest debian servers bench bench-link bench-peers realdata \
+.PHONY: demo check unit test prepared compiled thorough pictures faults random oldest newest debian servers bench bench-link bench-peers realdata \
 	fuzz docs notebooks format clean orthanc openssl plugin dcmtk chromium
 .DEFAULT_GOAL := test
 
@@ -78,8 +80,12 @@ unit: $(INSTALLED) openssl
 # What a run needs is independent of each other, and is mostly waited for.
 test:
 	@$(MAKE) --no-print-directory --jobs=4 prepared
-	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory --jobs=2 check compiled
 	$(PYTEST) --cov --cov-report=term
+
+# While the checks need one processor. Else each process of the tests would do it, for half a minute.
+compiled: $(INSTALLED)
+	@collected=$$($(BIN)/python -m pytest --collect-only -qq 2>&1) || { echo "$$collected"; exit 1; }
 
 prepared: $(INSTALLED) orthanc plugin dcmtk openssl $(if $(CI),servers)
 
