@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -417,9 +418,15 @@ def test_a_link_passes_what_is_sent_and_counts_it(imitation: str) -> None:
     direct = requests.get(imitation + "/series?expand", timeout=10).content
     with Link(imitation, rate=1e9, round_trip=0.05) as link:
         before = link.figures()
-        began = time.monotonic()
+        began, together = time.monotonic(), threading.Barrier(6, timeout=60)
+
+        def ask(path: str) -> bytes:
+            # So that each thread asks twice, however late it starts.
+            together.wait()
+            return wire.ask("GET", path)
+
         with Wire(link.url) as wire:
-            bodies = wire.each(lambda path: wire.ask("GET", path), ["/series?expand"] * 12, connections=6)
+            bodies = wire.each(ask, ["/series?expand"] * 12, connections=6)
         # Each connection waits for two round trips before its first answer, and for one before its second.
         assert time.monotonic() - began >= 0.15
         passed = link.figures().since(before)

@@ -160,10 +160,14 @@ def test_ctrl_c_ends_what_has_begun() -> None:
         time.sleep(0.05)
         os.kill(os.getpid(), signal.SIGINT)
 
+    def take() -> int:
+        ready.set()
+        return next(results)
+
     threading.Thread(target=press).start()
-    ready.set()
+    # Ready inside the block, since a Ctrl-C that comes early must not end the tests.
     with pytest.raises(KeyboardInterrupt):
-        next(results)
+        take()
     assert wait_until(lambda: not crews())
     assert list(results) == []
 

@@ -292,6 +292,7 @@ class TestFailures:
             threads = [threading.Thread(target=read) for _ in range(6)]
             for thread in threads:
                 thread.start()
+            wait_for(lambda: processes._pool._free.qsize() == 0)
             time.sleep(0.2)
             for process in first:
                 os.kill(process, signal.SIGKILL)

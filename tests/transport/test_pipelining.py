@@ -93,7 +93,7 @@ def test_what_is_not_as_expected_is_left_to_other_requests(answer: bytes | None,
 
 
 def test_a_server_that_answers_one_request_at_a_time_is_soon_asked_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipelining, "SECONDS", 0.2)
+    monkeypatch.setattr(pipelining, "SECONDS", 0.6)
     quiet = threading.Event()
 
     def script(asked: Asked, count: int) -> bytes | None:

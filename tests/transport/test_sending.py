@@ -254,7 +254,7 @@ def test_silence_of_one_request_costs_the_others_no_patience(clock: QuickClock) 
         transport = Transport(server.url, timeout=(5, 0.1), patience=0.05)
         with pytest.raises(RequestTimeout):
             transport.json("GET", "/slow")
-        assert transport.json("GET", "/other", patience=0.08) == []
+        assert transport.json("GET", "/other", patience=0.08, timeout=5) == []
 
 
 def test_silence_that_was_longer_than_the_patience_is_an_error_at_once() -> None:

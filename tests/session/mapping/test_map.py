@@ -492,7 +492,7 @@ def test_a_run_that_ended_goes_on(folder: Folder, scheduler: str, how: signal.Si
     try:
         wait_for(lambda: len(function.processes()) == 2 and len(path.read_bytes().splitlines()) == 3)
         process.send_signal(how)
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=60)
     finally:
         process.kill()
     assert ("KeyboardInterrupt" in errors) == (how == signal.SIGINT)
