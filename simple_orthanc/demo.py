@@ -82,7 +82,7 @@ def save(volume: Volume, folder: Path) -> None:
     try:
         import matplotlib
     except ImportError:
-        print(f"\nWritten: {image}. For a picture of it too: pip install matplotlib")
+        print(f'\nWritten: {image}. For a picture of it too: pip install "simple-orthanc[plot]"')
         return
     matplotlib.use("Agg")
     volume.plot().savefig(picture, dpi=120)

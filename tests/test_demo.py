@@ -60,7 +60,7 @@ def test_without_matplotlib_only_the_picture_is_missing(
         ),
         tmp_path / "demo",
     )
-    assert "pip install matplotlib" in capsys.readouterr().out
+    assert 'pip install "simple-orthanc[plot]"' in capsys.readouterr().out
     assert [path.name for path in (tmp_path / "demo").iterdir()] == ["volume.nii.gz"]
 
 
