@@ -210,7 +210,9 @@ def _scaled(
     for index, part in enumerate(values):
         # What is padding may be too large for these steps.
         inside = part if padded is None else np.where(padded[index], low, part)
-        stored[index] = np.rint((inside.astype(np.float64) - offset) / step)
+        # By a step below 1e-308 NumPy 1.26 divides what lies beyond the array's end too, and warns of that.
+        with np.errstate(over="ignore"):
+            stored[index] = np.rint((inside.astype(np.float64) - offset) / step)
     if padded is not None:
         stored[padded] = empty
     return StoredPixels(

@@ -135,6 +135,7 @@ class TestSteps:
             np.array([5e-324, 0.5e-311]),
             np.full(3, 1 / 3),
             np.full(3, -1e-5),
+            np.full(10, 2.225073858507203e-309),
             1e6 + np.array([0, 1e-9, 3e-9, 0.5]),
             np.array([-7.25, -7.5, np.nan]),
             np.array([1e285, -1e288 / 3]),
