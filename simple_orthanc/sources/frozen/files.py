@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import os
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -120,13 +120,14 @@ class FrozenFiles:
         self._compare(key, content, is_compared)
         return content
 
-    def read_together(self, series: Sequence[Row]) -> dict[str, Buffer]:
-        """Read the files of some series that have not changed; `read` tells of the others."""
+    def read_together(self, series: Sequence[Row]) -> Iterator[tuple[str, Buffer]]:
+        """Yield the files of some series that have not changed; `read` tells of the others."""
         rows = self._found.rows["series"]
         # Of a series that holds more by now, all of it would be read.
         whole = [row for row in series if row.key in rows and set(rows[row.key].children) == set(row.children)]
-        files = self.archive.read_together(whole) if whole else {}
-        return {key: content for key, content in files.items() if self._is_frozen(key, content)}
+        for key, content in self.archive.read_together(whole) if whole else ():
+            if self._is_frozen(key, content):
+                yield key, content
 
     def check_identity(self, key: str, header: Dataset) -> None:
         """Raise a TransportError if a header is not that of the instance."""

@@ -390,11 +390,14 @@ class OrthancSource:
         """Return the MD5 of an instance's file as the server has it now; None if it keeps none."""
         return self._reader.stored_md5(key)
 
-    def read_together(self, series: Sequence[Row]) -> dict[str, Buffer]:
-        """Read the files of series of small files, from one archive where that is quicker, else in rows."""
-        files = self._archives.read(series)
-        others = [key for row in series for key in row.children if key not in files]
-        return {**files, **self._reader.read_several(others)}
+    def read_together(self, series: Sequence[Row]) -> Iterator[tuple[str, Buffer]]:
+        """Yield the files of series of small files, from one archive where that is quicker, else in rows."""
+        arrived = set[str]()
+        for key, content in self._archives.read(series):
+            arrived.add(key)
+            yield key, content
+        others = [key for row in series for key in row.children if key not in arrived]
+        yield from self._reader.read_several(others).items()
 
     def at_once(self, keys: Sequence[str], headers: bool = False) -> int:
         """Return how many files, or headers, are best read at a time: more where the server is far away."""
