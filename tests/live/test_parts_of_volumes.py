@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,8 @@ from pydicom.dataset import Dataset
 
 from benchmarks.relay import Relay
 from simple_orthanc import DicomWeb, LocalOrthanc, MissingSlicesError, Orthanc, Session, VolumeError
-from simple_orthanc.phantom import make_series
+from simple_orthanc.phantom import as_bytes, make_series
+from tests.conftest import MakeServer
 from tests.live.archives import store
 from tests.session.reading.volume_kinds import kinds
 from tests.volume.test_builder import assert_same
@@ -83,6 +85,22 @@ def test_a_slice_that_is_replaced_is_refused(empty_server: LocalOrthanc, orthanc
                 lazily.compute()
     orthanc.refresh()
     assert orthanc.get_volume(lazy=True).compute().shape == (6, 16, 16)
+
+
+def test_a_slice_that_is_replaced_is_refused_where_the_server_keeps_no_checksums(make_server: MakeServer) -> None:
+    server = make_server({"OverwriteInstances": True, "StoreMD5ForAttachments": False})
+    images = make_series((3, 8, 8))
+    store(server, *map(as_bytes, images))
+    with server.connect() as session, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        data = session.get_volume(lazy=True)
+        images[1].PixelData = bytes(len(images[1].PixelData))
+        store(server, as_bytes(images[1]))
+        assert data[0].compute().shape == (8, 8)
+        for reading in (data, pickle.loads(pickle.dumps(data))):
+            with pytest.raises(VolumeError, match="was replaced in the archive"):
+                reading[1].compute()
+        assert len(np.unique(session.refresh().get_volume(lazy=True)[1])) == 1
 
 
 def test_a_part_of_what_has_holes_is_refused(orthanc: Orthanc) -> None:

@@ -26,7 +26,7 @@ from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_beginning
 from simple_orthanc.pixels.processes import DecodingProcesses
 from simple_orthanc.pixels.stored import stored_values
-from simple_orthanc.selection.source import Mark, Source
+from simple_orthanc.selection.source import Mark, Revision, Source
 from simple_orthanc.session.reading.fetching import ObjectFetcher
 from simple_orthanc.session.reading.unreadable import unreadable_error, unreadable_objects
 from simple_orthanc.volume.assembly import indexed, make_label_map, make_volume
@@ -199,7 +199,11 @@ def _range(key: int | slice, size: int) -> range:
 
 
 def read_on_demand(
-    source: Source, instances: Sequence[SelectedInstance], request: VolumeRequest, plans: KeptPlans
+    source: Source,
+    instances: Sequence[SelectedInstance],
+    request: VolumeRequest,
+    plans: KeptPlans,
+    revision: Revision | None,
 ) -> xarray.DataArray:
     """Plan all instances as one volume, and return it without its pixels, which are read when they are computed.
 
@@ -210,6 +214,8 @@ def read_on_demand(
     request : VolumeRequest
     plans : KeptPlans
         What was planned for the selection before.
+    revision : Revision or None
+        The state of the archive before the instances were listed, if that is known.
 
     Raises
     ------
@@ -230,7 +236,7 @@ def read_on_demand(
 
     def seen(index: int, header: Dataset) -> None:
         md5 = source.stored_file(keys[index]).md5
-        mark = source.mark(None, [keys[index]]) if md5 is None else None
+        mark = source.mark(revision, [keys[index]]) if md5 is None else None
         checksums[index] = checksum(header), md5, mark
 
     with DecodingProcesses(len(instances)) as processes:

@@ -165,7 +165,7 @@ class Reading(ReadingHeaders):
 
         request = VolumeRequest(units, gaps, dims, spacing, across_series, errors, read_slices(slices))
         reader = self._volume_reader(request, many=False, reads_all=not lazy and request.slices is None)
-        return reader.on_demand() if lazy else reader.volume()
+        return reader.on_demand(self._index.revision) if lazy else reader.volume()
 
     def get_array(
         self,

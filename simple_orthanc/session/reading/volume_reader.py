@@ -30,7 +30,7 @@ from simple_orthanc.pixels.processes import DecodingProcesses
 from simple_orthanc.pixels.rescale import check_units
 from simple_orthanc.pixels.suv import SUV_KINDS
 from simple_orthanc.selection.file_reading import FileReading
-from simple_orthanc.selection.source import Source
+from simple_orthanc.selection.source import Revision, Source
 from simple_orthanc.session.reading.fetching import ObjectFetcher
 from simple_orthanc.session.reading.kept_plans import KeptPlans
 from simple_orthanc.session.reading.prefetching import read_in_turn, scanner_of
@@ -182,12 +182,18 @@ class VolumeReader:
             self._files = self._source
         return self._without_unreadable(self._instances, self._volume)
 
-    def on_demand(self) -> xarray.DataArray:
-        """Return all instances as one volume whose slices are read when they are computed."""
+    def on_demand(self, revision: Revision | None) -> xarray.DataArray:
+        """Return all instances as one volume whose slices are read when they are computed.
+
+        Parameters
+        ----------
+        revision : Revision or None
+            The state of the archive before the instances were listed, if that is known.
+        """
         from simple_orthanc.session.reading.on_demand import read_on_demand
 
         check_options(self._request.gaps, self._request.dims)
-        return read_on_demand(self._source, self._instances, self._request, self._plans)
+        return read_on_demand(self._source, self._instances, self._request, self._plans, revision)
 
     def _volume(self, group: Group) -> Volume:
         request, keys = self._request, [instance.key for instance in group]

@@ -70,7 +70,7 @@ class StoredFiles(CountedFiles):
 
 
 def lazily(source: StoredFiles, wanted: Any = None, **options: Any) -> xarray.DataArray:
-    return reader(source, VolumeRequest(**options, slices=read_slices(wanted))).on_demand()
+    return reader(source, VolumeRequest(**options, slices=read_slices(wanted))).on_demand(None)
 
 
 def whole_of(kind: Kind) -> xarray.DataArray:
@@ -97,7 +97,7 @@ def test_whatever_differs_between_slices_it_is_the_volume(
         warnings.simplefilter("ignore")
         whole = outcome(lambda: reader(StoredFiles(files), request).volume())
         try:
-            found = reader(StoredFiles(files), request).on_demand().compute()
+            found = reader(StoredFiles(files), request).on_demand(None).compute()
         except OrthancError:
             assert not isinstance(whole, Volume)
         else:
