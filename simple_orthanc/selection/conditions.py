@@ -7,6 +7,7 @@ comparisons, and changed by giving it other comparisons, both in the order of `C
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias, TypeVar
@@ -172,10 +173,24 @@ class Condition:
         raise NotImplementedError
 
 
+def no_condition(value: object) -> str:
+    """Return a name for what was given in place of a condition: often a method whose brackets were forgotten.
+
+    Examples
+    --------
+    >>> no_condition(5), no_condition(len)
+    ('5', 'len (to be called, with brackets)')
+    """
+    if not inspect.isroutine(value):
+        return repr(value)
+    owner = f"{value.__self__!r}." if inspect.ismethod(value) else ""
+    return f"{owner}{value.__name__} (to be called, with brackets)"
+
+
 def _checked(other: object, operator: str) -> Condition:
     if not isinstance(other, Condition):
         raise SelectionError(
-            f"{operator} joins two conditions, and {other!r} is not one. Comparisons need brackets: "
+            f"{operator} joins two conditions, and {no_condition(other)} is not one. Comparisons need brackets: "
             f'(tag("KVP") > 100) {operator} (tag("Modality") == "CT").'
         )
     return other

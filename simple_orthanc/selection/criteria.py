@@ -17,7 +17,16 @@ import numpy as np
 
 from simple_orthanc.dicom.tags import Tag, TagLike, parse_tag
 from simple_orthanc.errors import SelectionError
-from simple_orthanc.selection.conditions import AgeField, Comparison, Condition, Field, Not, SeriesField, ServerField
+from simple_orthanc.selection.conditions import (
+    AgeField,
+    Comparison,
+    Condition,
+    Field,
+    Not,
+    SeriesField,
+    ServerField,
+    no_condition,
+)
 from simple_orthanc.selection.parsing import (
     Exact,
     Like,
@@ -324,7 +333,7 @@ def has_series(*conditions: Condition, of: Literal["study", "patient"] = "study"
     for condition in asked:
         if not isinstance(condition, Condition):
             raise SelectionError(
-                f"has_series({condition!r}): write a condition, or a tag and its value, as in "
+                f"has_series({no_condition(condition)}): write a condition, or a tag and its value, as in "
                 'has_series(Modality="SEG").'
             )
         if any(isinstance(comparison.field, SeriesField) for comparison in condition.comparisons()):

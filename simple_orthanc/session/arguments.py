@@ -43,7 +43,7 @@ def read_criteria(index: Index, conditions: Sequence[Condition | str], tags: Map
     UnknownTagError, SelectionError, AmbiguousSelectionError
         As for `Session.select`.
     """
-    from simple_orthanc.selection.conditions import Condition
+    from simple_orthanc.selection.conditions import Condition, no_condition
     from simple_orthanc.selection.criteria import condition_for
     from simple_orthanc.selection.resolving import exact_where_unreadable
     from simple_orthanc.selection.selection import Criterion
@@ -66,7 +66,7 @@ def read_criteria(index: Index, conditions: Sequence[Condition | str], tags: Map
             criteria.append(Criterion(condition, fields.pop() if own else "", condition))
         else:
             raise SelectionError(
-                f"{condition!r} is neither a condition nor an identifier: write select(Modality='CT') or "
+                f"{no_condition(condition)} is neither a condition nor an identifier: write select(Modality='CT') or "
                 f'select(tag("Modality") == "CT").'
             )
     return [criterion for text in identifiers for criterion in _identifier_criteria(index, text)] + criteria

@@ -164,6 +164,12 @@ def test_a_condition_has_no_truth_value(use: Callable[[], object]) -> None:
     assert "between(80, 120)" in str(caught.value)
 
 
+def test_a_method_that_was_not_called_is_no_condition() -> None:
+    method: Any = tag("KVP").is_missing
+    with pytest.raises(SelectionError, match=r'and tag\("KVP"\).is_missing \(to be called, with brackets\) is not one'):
+        A | method
+
+
 @pytest.mark.parametrize("other", [100, "CT", True, None, parse_tag("KVP")])
 def test_a_condition_is_joined_with_conditions_only(other: Any) -> None:
     with pytest.raises(SelectionError, match=r"Comparisons need brackets: \(tag\(\"KVP\"\) > 100\) &"):

@@ -133,6 +133,7 @@ def test_how_questions_about_series_read(make: Callable[[], Condition], reads: s
     [
         (lambda: has_series(), "has_series() asks nothing"),
         (lambda: has_series("CT"), "has_series('CT'): write a condition, or a tag and its value"),  # type: ignore[arg-type]
+        (lambda: has_series(tag("KVP").is_missing), "is_missing (to be called, with brackets)): write a condition"),  # type: ignore[arg-type]
         (lambda: has_series(~has_series(Modality="CT")), "a series has no series"),
         (lambda: has_series(Modality="CT", of="series"), 'of is "study" or "patient"'),  # type: ignore[arg-type]
         (lambda: has_series(StudyDate="never"), "a date is written"),

@@ -16,7 +16,7 @@ from simple_orthanc.errors import (
     SelectionError,
     UnknownTagError,
 )
-from simple_orthanc.selection.criteria import tag
+from simple_orthanc.selection.criteria import age, tag
 from simple_orthanc.session import Session
 from tests.memory_source import instance
 from tests.session.sessions import session_of, source_of, three_series
@@ -35,6 +35,13 @@ pytestmark = pytest.mark.usefixtures("empty_selections")
         ((), {"Modality": tag("Modality") == "CT"}, SelectionError, "Give a condition by itself"),
         ((5,), {}, SelectionError, "5 is neither a condition nor an identifier"),
         ((tag("Modality"),), {}, SelectionError, "is neither a condition nor an identifier"),
+        (
+            (tag("KVP").is_missing,),
+            {},
+            SelectionError,
+            'tag("KVP").is_missing (to be called, with brackets) is neither',
+        ),
+        ((age,), {}, SelectionError, "age (to be called, with brackets) is neither a condition"),
         (({"Modality": "CT"},), {}, SelectionError, "write select(Modality='CT')"),
         # The good one beside it is not asked for either.
         (("1.2.1",), {"StudyDate": "never"}, SelectionError, "a date is written"),
