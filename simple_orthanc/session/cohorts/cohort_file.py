@@ -27,7 +27,6 @@ import hashlib
 import json
 import os
 import re
-import secrets
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -51,6 +50,7 @@ from simple_orthanc.selection.cohort import (
     Patient,
 )
 from simple_orthanc.selection.serialization import NotReadableError, NotWritableError, condition_from_json, to_json
+from simple_orthanc.session.exports.staging import staging_folder
 
 _FORMAT, _SCHEMA = "simple_orthanc cohort", 1
 _COUNTS = ("patients", "studies", "series", "instances")
@@ -211,26 +211,23 @@ def write(data: CohortData, given: str | os.PathLike[str], *, overwrite: bool = 
         The file cannot be written; an existing one was left as it is.
     """
     path = check_target(given, overwrite)
-    part = path.with_name(f".{secrets.token_hex(8)}.part")
-    with _writing(path):
-        try:
-            mode = 0o666 if all(each.is_anonymous for each in data.series) else 0o600
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-            with open(descriptor, "wb") as raw:
-                if path.suffix.lower() == ".gz":
-                    # Without a modification time, so that equal cohorts make equal files.
-                    with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:
-                        _write_lines(data, packed)
-                else:
-                    _write_lines(data, raw)
-                raw.flush()
-                os.fsync(raw.fileno())
-            if overwrite:
-                os.replace(part, path)
-            elif not put_new(part, path):
-                raise _exists(path)
-        finally:
-            part.unlink(missing_ok=True)
+    with _writing(path), staging_folder(path.parent) as folder:
+        part = folder / "cohort"
+        mode = 0o666 if all(each.is_anonymous for each in data.series) else 0o600
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with open(descriptor, "wb") as raw:
+            if path.suffix.lower() == ".gz":
+                # Without a modification time, so that equal cohorts make equal files.
+                with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:
+                    _write_lines(data, packed)
+            else:
+                _write_lines(data, raw)
+            raw.flush()
+            os.fsync(raw.fileno())
+        if overwrite:
+            os.replace(part, path)
+        elif not put_new(part, path):
+            raise _exists(path)
     return path
 
 

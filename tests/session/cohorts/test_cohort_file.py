@@ -29,6 +29,7 @@ from simple_orthanc.selection.cohort import (
 )
 from simple_orthanc.session.cohorts import cohort_file
 from simple_orthanc.session.cohorts.cohort_file import CohortData, lines, read, write
+from tests.killed import contents, run_killed
 
 NOW = datetime(2026, 11, 29, 16, 40, tzinfo=timezone.utc)
 MD5, SHA256 = "0cc175b9c0f1b6a831c399e269772661", "ab" * 32
@@ -273,6 +274,18 @@ def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path, monkeypatch: pyte
         write(SMALL, path)
     assert path.read_bytes() == b"another"
     assert [entry.name for entry in tmp_path.iterdir()] == ["cohort"]
+
+
+def test_the_next_save_removes_what_a_killed_one_has_left(tmp_path: Path) -> None:
+    path = write(SMALL, tmp_path / "first.cohort")
+    before = path.read_bytes()
+    run_killed(
+        f"from simple_orthanc import Cohort; c = Cohort.load({str(path)!r}); c.save({str(path)!r}, overwrite=True)", 1
+    )
+    assert path.read_bytes() == before
+    assert len(contents(tmp_path)) > 1
+    second = write(SMALL, tmp_path / "second.cohort")
+    assert sorted(tmp_path.iterdir()) == [path, second]
 
 
 def test_a_folder_is_no_cohort_and_a_path_is_none(tmp_path: Path) -> None:
