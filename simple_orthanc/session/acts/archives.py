@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ from simple_orthanc.rest.verbs import checked_target
 from simple_orthanc.rest.zips import zip_check
 from simple_orthanc.session.acts.targets import held_targets
 from simple_orthanc.session.display import counted
+from simple_orthanc.session.exports.staging import staging_folder
 from simple_orthanc.session.orthanc_state import OrthancState
 
 # Statuses of a failed job, and of a server, or a proxy before it, that may be gone a moment later.
@@ -36,22 +36,19 @@ def write_archive(session: OrthancState, path: object, *, media: bool, overwrite
         sum(len(target.instances) for target in targets),
         target,
     )
-    if overwrite:
-        return _write(session, request, target)
-    # Named before it is created, so that an interrupt leaves nothing behind.
-    part = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        _write(session, request, part)
-        if not put_new(part, target):
-            raise _exists(target)
+        with staging_folder(target.parent) as folder:
+            part = _write(session, request, folder / target.name)
+            if overwrite:
+                os.replace(part, target)
+            elif not put_new(part, target):
+                raise _exists(target)
     except OSError as error:
         if isinstance(error, OrthancError):
             raise
         raise OrthancError(
             f"{target} cannot be written: {error.strerror or error}. Nothing was left behind."
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
     return target
 
 

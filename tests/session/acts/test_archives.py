@@ -89,6 +89,31 @@ def test_a_file_that_appeared_meanwhile_is_kept(
     assert path.read_bytes() == b"zip"
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_an_archive_removes_what_a_killed_process_has_left(
+    session: Orthanc, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, overwrite: bool
+) -> None:
+    start(monkeypatch, 3, True)
+    seen: list[str] = []
+    check_count = archives._check_count
+
+    def look(job: Any, count: int) -> None:
+        seen.extend(path.name for path in tmp_path.rglob("*"))
+        check_count(job, count)
+
+    left = tmp_path / ".simple_orthanc-0123456789abcdef"
+    left.mkdir()
+    (left / "a.zip").write_bytes(b"a part")
+    left.with_suffix(".lock").touch()
+    monkeypatch.setattr(archives, "_check_count", look)
+    session.archive(tmp_path / "a.zip", overwrite=overwrite)
+    # The folder in which it grows, and its lock.
+    assert len(seen) == 2
+    assert left.name not in seen
+    assert all(name.startswith(".simple_orthanc-") for name in seen)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+
+
 def test_an_archive_that_another_one_pushed_out_is_made_without_a_job(
     session: Orthanc, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
