@@ -319,7 +319,7 @@ class CohortError(OrthancError, ValueError):
     ...     Cohort.load("notes.txt")
     ... except CohortError as error:
     ...     print(error.message)
-    notes.txt is not the file of a cohort, as Session.freeze and Cohort.save write it.
+    notes.txt is not the file of a cohort. Session.freeze and Cohort.save write such files.
     """
 
 

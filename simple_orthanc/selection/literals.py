@@ -1,6 +1,6 @@
 """Literal or wildcard: which strings of a predicate are undecided, and the predicate once they are decided.
 
-Whether the archive holds a string as a value is asked in `simple_orthanc.selection.resolving`, not here.
+`simple_orthanc.selection.resolving` finds out whether the archive holds a string as a value; nothing here asks it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from simple_orthanc.selection.predicates import (
 
 
 def undecided_strings(predicate: Predicate) -> Iterator[StringIs | RangeString]:
-    """Yield the parts of a predicate that are literals if the archive holds their string, and else mean more."""
+    """Yield the parts of a predicate that are literals if the archive holds their string, and otherwise match more."""
     if isinstance(predicate, RangeString) or (isinstance(predicate, StringIs) and predicate.mode == "auto"):
         yield predicate
     elif isinstance(predicate, (AnyOf, WholeValue)):
@@ -30,7 +30,7 @@ def undecided_strings(predicate: Predicate) -> Iterator[StringIs | RangeString]:
 
 
 def strings_with_matches(undecided: Iterable[StringIs | RangeString], values: Collection[str], vr: str) -> set[str]:
-    """Return those of the undecided strings that match one of the values as a wildcard, range or in another case.
+    """Return the undecided strings that match a value as a wildcard, as a range or in another case.
 
     Examples
     --------
@@ -62,10 +62,10 @@ def decide(predicate: Predicate, literals: Collection[str], wildcards: Collectio
     predicate : Predicate
         What was asked.
     literals : collection of str
-        The strings that the archive holds: each now matches itself alone.
+        The strings that the archive holds: from now on each matches itself alone.
     wildcards : collection of str
-        The strings that match something as wildcards or ranges: they keep this meaning for good. What is in neither
-        collection stays undecided.
+        The strings that match something as wildcards or ranges: they keep this meaning. What is in neither collection
+        stays undecided.
 
     Examples
     --------

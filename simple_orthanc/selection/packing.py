@@ -1,8 +1,8 @@
-"""A selection as small data: what was asked and how to find its keys again, in place of all that is known of them.
+"""A selection as small data: its criteria, and how to find its keys again.
 
-Few keys are packed as they are. Of more, those of the level above, with one bit for each object in them. Of very many,
-nothing but their digest: the criteria are applied again where the selection is unpacked. In every case what is found
-there is compared with what was selected, so that it is the same or an error.
+Few keys are packed as they are. For more, the keys of the level above are packed, with one bit for each object in them.
+For very many, only their digest is: the criteria are applied again where the selection is unpacked. In every case what
+is found there is compared with what was selected, so the result is the same selection or an error.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from simple_orthanc.selection.index import Index, NotKnownError
 from simple_orthanc.selection.selection import Selection
 from simple_orthanc.selection.source import Mark
 
-# Bytes of packed keys.
+# The most bytes that packed keys may take.
 _MOST_BYTES = 1200
-# More keys do not fit into these, however well they are compressed.
+# More keys do not fit into that, however well they compress.
 _MOST_KEYS = 4000
-# The keys of up to so many instances are compared; of more, their number.
+# Of up to this many instances the keys are compared; of more, only their number.
 _MOST_COMPARED = 20_000
 
 _NOUNS: dict[Level, str] = {"patient": "patients", "study": "studies", "series": "series", "instance": "instances"}
 
 
 class Digest(NamedTuple):
-    """What tells two sets of keys apart.
+    """A digest by which two sets of keys are compared.
 
     Attributes
     ----------
     total : int
         How many there are.
     hash : bytes
-        Of the keys, in any order; empty where only their number is compared.
+        A hash of the keys, whatever their order; empty if only their number is compared.
     """
 
     total: int
@@ -51,14 +51,14 @@ class Digest(NamedTuple):
 
 
 class Mask(NamedTuple):
-    """Which of the objects below some others are selected.
+    """Which of the children of some objects are selected.
 
     Attributes
     ----------
     among : Digest
-        All of them.
+        All of the children.
     bits : bytes
-        One bit for each in the order of their keys, compressed.
+        One bit for each child, in the order of their keys, compressed.
     """
 
     among: Digest
@@ -66,7 +66,7 @@ class Mask(NamedTuple):
 
 
 class PackedKeys(NamedTuple):
-    """Keys of one level, and from there down which of the objects in them.
+    """Keys of one level, and which of the objects in them are selected, level by level.
 
     Attributes
     ----------
@@ -100,9 +100,9 @@ class PackedSelection:
     instances : Digest or None
         The instances selected; None if they were not known.
     counts : mapping
-        How much is selected at each level, as far as that was known.
+        How many objects are selected at each level, as far as that was known.
     mark : Mark or None
-        The state of the archive, if the source can tell what was replaced since.
+        The state of the archive, if the source can find out later what was replaced since.
     """
 
     asked: Selection
@@ -124,7 +124,7 @@ def _unpickled(content: bytes) -> PackedSelection:
 
 
 def digest_of(keys: Iterable[str]) -> Digest:
-    """Return the digest of some distinct keys.
+    """Return the digest of distinct keys.
 
     Examples
     --------
@@ -137,14 +137,14 @@ def digest_of(keys: Iterable[str]) -> Digest:
 
 
 def pack(index: Index, selection: Selection) -> PackedSelection:
-    """Pack a selection of something; sends no request.
+    """Pack a selection that has criteria, without sending a request.
 
     Parameters
     ----------
     index : Index
         What has been read of the archive.
     selection : Selection
-        What is selected, at some level.
+        What is selected; its level is not None.
     """
     level = selection.level
     assert level is not None
@@ -197,16 +197,16 @@ def unpack(index: Index, packed: PackedSelection, landed: float | None = None) -
     Parameters
     ----------
     index : Index
-        What has been read of the archive, and how to ask for more.
+        What has been read from the archive, and how to read more.
     packed : PackedSelection
         What was selected.
     landed : float, optional
-        When the pickle landed, by `time.monotonic`. Default: now.
+        When the pickle was loaded, by `time.monotonic`. Default: now.
 
     Raises
     ------
     SelectionError
-        The archive holds other objects than were selected: some are gone, were added or were replaced.
+        The archive no longer holds exactly what was selected: objects are gone, were added or were replaced.
     """
     level = packed.asked.level
     assert level is not None

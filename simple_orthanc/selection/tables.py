@@ -43,7 +43,7 @@ _DEFAULT: dict[Level, str] = {
         TemporalPositionIdentifier InstanceCreationDate InstanceCreationTime
     """,
 }
-# What people look at; a screen shows about as many columns.
+# What people look at first; a screen has room for about this many columns.
 _FIRST: dict[Level, str] = {
     "patient": "PatientID PatientName",
     "study": "PatientID PatientName StudyDate StudyDescription",
@@ -61,14 +61,14 @@ def check_level(level: str) -> Level:
         There is no such level.
     """
     if level not in LEVELS:
-        raise SelectionError(f"level={level!r} is not a level: give one of {', '.join(LEVELS)}.")
+        raise SelectionError(f"level={level!r} is not a level: choose one of {', '.join(LEVELS)}.")
     return level
 
 
 def default_columns(level: Level) -> list[str]:
-    """Return the names of the columns of a table if none are asked for.
+    """Return the names of the columns that a table has by default.
 
-    What people look at comes first, with the counts, then other tags, and the UIDs last.
+    What people look at comes first, with the counts, then the other tags, and the UIDs last.
     """
     names = [name for above in LEVELS[: depth(level) + 1] for name in _DEFAULT[above].split()]
     first = [*_FIRST[level].split(), *COUNTS[depth(level) :]]
@@ -113,7 +113,7 @@ class Columns:
             self._index.read_files(tags, _selected(self._index, self._selection, "instance"))
 
     def values(self, tag: Tag) -> list[list[Value]]:
-        """Return for each row the distinct values of a tag in it, [None] if it is missing in all of it."""
+        """Return the distinct values of a tag within each row, [None] if the tag is missing throughout the row."""
         home = self._index.home(tag) or "instance"
         if depth(home) <= depth(self.level):
             return [[value] for value in self._index.column(tag, self.level, self.keys)]
@@ -129,7 +129,7 @@ class Columns:
         return [list(values.values()) or [None] for values in gathered.values()]
 
     def ages(self) -> list[list[float]]:
-        """Return for each row the distinct ages of its patient at its studies, the lowest first."""
+        """Return for each row the distinct ages of the patient at the studies, in ascending order."""
         from simple_orthanc.selection.ages import ages
 
         level = deepest("study", self.level)
@@ -148,11 +148,14 @@ class Columns:
         Raises
         ------
         SelectionError
-            There is nothing of that kind below a row.
+            A row contains no objects of that level.
         """
         target: Level = name.removesuffix("_count")  # type: ignore[assignment]
         if depth(target) < depth(self.level):
-            raise SelectionError(f"{name} counts what lies below a row, and a {self.level} contains no {target}.")
+            raise SelectionError(
+                f"{name} counts what a row contains: use level {' or '.join(map(repr, LEVELS[: depth(target)]))}, not "
+                f"{self.level!r}."
+            )
         below = _selected(self._index, self._selection, target)
         tally = dict.fromkeys(self.keys, 0)
         for owner in self._index.up(target, below, self.level):
@@ -162,15 +165,15 @@ class Columns:
 
 
 def _meaning(value: Value, tag: Tag) -> Any:
-    """Return what two values have in common if they count as one: numbers are compared by value."""
+    """Return a key that is equal for values that count as one: numbers are compared by value."""
     typed = shown(value, tag) if tag.vr in NUMBER_VRS else None
     return value if typed is None or (isinstance(typed, tuple) and None in typed) else typed
 
 
 def distinct_in_files(index: Index, selection: Selection, tag: Tag) -> list[Any]:
-    """Return the distinct values of a tag that only the files hold, series by series, and sorted in each.
+    """Return the distinct values of a tag that only the files hold, series by series and sorted within each.
 
-    The rows of the instances are not needed for that; they would cost as much again.
+    This does without the rows of the instances, which would cost as much again.
     """
     inside = instances_by_series(index, selection)
     index.read_files([tag], [key for keys in inside.values() for key in keys])
@@ -194,13 +197,13 @@ def instances_by_series(index: Index, selection: Selection) -> dict[str, list[st
 
 
 def by_value(value: Any) -> tuple[int, Any]:
-    """Return what to sort by: numbers by size, then strings, then what has no order of its own."""
+    """Return a key to sort by: numbers first, then strings, then what has no order of its own."""
     kind = 0 if isinstance(value, (int, float)) else 1 if isinstance(value, str) else 2
     return kind, value if kind < 2 else str(value)
 
 
 def unpacked(names: Sequence[TagLike | Sequence[TagLike]]) -> list[TagLike]:
-    """Return names, with those of a list one by one: ``table(["PatientID", "KVP"])`` is ``table("PatientID", "KVP")``.
+    """Return names with lists unpacked: ``table(["PatientID", "KVP"])`` means ``table("PatientID", "KVP")``.
 
     Examples
     --------
@@ -214,7 +217,7 @@ def unpacked(names: Sequence[TagLike | Sequence[TagLike]]) -> list[TagLike]:
 
 
 def parse_column(name: TagLike) -> Tag | str:
-    """Return the tag that the name of a column means, or the name itself if it is a count or the age.
+    """Return the tag that the name of a column stands for, or the name itself if it is a count or the age.
 
     Raises
     ------
@@ -224,12 +227,12 @@ def parse_column(name: TagLike) -> Tag | str:
     if isinstance(name, str) and name in (*COUNTS, AGE):
         return name
     if isinstance(name, str) and name.endswith("_count"):
-        raise UnknownTagError(f"{name!r} is not a count: there are {', '.join(COUNTS)}.")
+        raise UnknownTagError(f"{name!r} is not a count: choose one of {', '.join(COUNTS)}.")
     return parse_tag_column(name)
 
 
 def parse_values(name: TagLike) -> Tag | str:
-    """Return the tag of a name whose values are counted, or the name itself if it is that of the age.
+    """Return the tag whose values are counted, or the name itself if it is the age.
 
     Raises
     ------
@@ -240,7 +243,7 @@ def parse_values(name: TagLike) -> Tag | str:
 
 
 def parse_tag_column(name: TagLike) -> Tag:
-    """Return the tag of a name, if its values can be listed.
+    """Return the tag that a name stands for, if its values can be listed.
 
     Raises
     ------
@@ -251,14 +254,16 @@ def parse_tag_column(name: TagLike) -> Tag:
     """
     if isinstance(name, list):
         raise UnknownTagError(
-            f"{name!r} is a list, and one tag is asked for: table({', '.join(map(repr, name))}) shows several."
+            f"{name!r} is a list, but this takes one tag: table({', '.join(map(repr, name))}) shows several."
         )
     try:
         tag = parse_tag(name)
     except TypeError:
         raise UnknownTagError(f"{name!r} is not a DICOM tag. {close_matches('')}") from None
     if tag.is_pixels:
-        raise SelectionError(f"{tag} holds pixels, which no table shows: get_volume() and get_instances() read them.")
+        raise SelectionError(
+            f"{tag} holds pixels, which tables do not show: get_volume() and get_instances() read them."
+        )
     return tag
 
 
@@ -270,8 +275,8 @@ def table(columns: Columns, names: Sequence[TagLike], varying: Varying) -> pd.Da
     columns : Columns
         The rows, and the values in them.
     names : sequence
-        Tags in any spelling, counts, and "age"; empty: the default columns, without those that have no value in any
-        row, unless they are among the first.
+        Tags in any spelling, counts, and "age". If empty, the default columns: those that people look at, and others
+        that have a value in some row.
     varying : {"na", "list"}
         What a row shows if a tag differs within it: NA, with one warning, or the list of distinct values.
 
@@ -300,7 +305,7 @@ def table(columns: Columns, names: Sequence[TagLike], varying: Varying) -> pd.Da
 
 
 def _is_left_out(columns: Columns, tag: Tag | str, values: pd.Series[Any]) -> bool:
-    """Check whether a default column has no value at all, and is not one that people look for."""
+    """Check whether a default column has no value at all, and is not one of the first."""
     if isinstance(tag, str) or tag.name in _FIRST[columns.level].split() or not values.isna().all():
         return False
     # What differs within its row is NA too.
@@ -336,7 +341,7 @@ def _warn_of_differences(name: Tag | str, differing: int, columns: Columns) -> N
     if differing:
         warnings.warn(
             f"{name} differs within {differing} of {len(columns.keys)} rows of level {columns.level!r}, which show NA: "
-            f'ask for it at a deeper level, or with varying="list".',
+            f'read it at a deeper level, or with varying="list".',
             stacklevel=stacklevel(),
         )
 
@@ -349,7 +354,7 @@ def _distinct(values: Sequence[Value], tag: Tag) -> list[Any]:
 
 
 def _order(value: Any) -> Any:
-    """Return what to sort a value by: in a tuple some may be None, or bytes."""
+    """Return a key to sort a value by: parts of a tuple may be None, or bytes."""
     if not isinstance(value, tuple):
         return value
     return [(part is None, isinstance(part, bytes), 0 if part is None else part) for part in value]
@@ -358,9 +363,9 @@ def _order(value: Any) -> Any:
 def typed_column(values: Sequence[Value], tag: Tag) -> pd.Series[Any]:
     """Return values as a typed column.
 
-    DA and DT become datetime64, TM timedelta64, DS, FL and FD Float64, integers Int64, everything else string; a tag
-    that may have several values always tuples. Missing values are NA; so are those that cannot be read, with one
-    warning.
+    DA and DT become datetime64, TM timedelta64, DS, FL and FD Float64, integers Int64, and everything else string. Tags
+    that may have several values always become tuples. Missing values are NA, and so are those that cannot be read, with
+    one warning.
     """
     import pandas as pd
 
@@ -386,7 +391,7 @@ def typed_column(values: Sequence[Value], tag: Tag) -> pd.Series[Any]:
         )
     if vr in NUMBER_VRS:
         return pd.Series(parsed, dtype="Float64" if vr in REAL_VRS else "Int64")
-    # Through numpy: before version 3, pandas makes them of nanoseconds first, which hold no year before 1677.
+    # Through numpy: before version 3, pandas converts to nanoseconds first, which reach no year before 1677.
     return pd.Series(np.array(parsed, dtype="timedelta64[us]" if vr == "TM" else "datetime64[us]"))
 
 

@@ -1,10 +1,11 @@
-"""The responses to several GETs that were sent at once over one connection: they come in order, one behind the other.
+"""The responses to pipelined GETs: several requests sent together over one connection and answered in order.
 
-HTTP/1.1 allows that (RFC 9112, section 9.3.2), and Orthanc does it. For files of 10 kB, a request that waits for the
-one before costs this side 0.3 ms of processor time, most of it for waking threads, and one of sixteen in a row 0.04 ms.
+HTTP/1.1 allows this (RFC 9112, section 9.3.2), and Orthanc supports it. For files of 10 kB, a request that waits for
+the previous response costs the client 0.3 ms of processor time, most of it to wake threads; one of sixteen that are
+pipelined costs 0.04 ms.
 
-Not everything between here and the server need be able to do it. So each response has little time, and one that does
-not come, is cut or cannot be told from the next is the end: what was not received is asked for by itself.
+A proxy on the way may not support it. So each response has little time, and one that does not arrive, is truncated or
+cannot be told from the next ends the row: what was not received is requested by itself.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from simple_orthanc.transport.bodies import AT_ONCE
 from simple_orthanc.transport.heads import END, Head, parse_head
 
 SECONDS = 3.0
-"""How long one response is waited for, beyond what it takes to be on its way."""
+"""How long to wait for one response, besides the time that its bytes take on a slow link."""
 
 IN_A_ROW = 16
-"""How many requests are best sent at once over one connection."""
+"""How many requests are best sent together over one connection."""
 
-# Bytes per second that are expected of the slowest link.
+# Bytes per second that even the slowest link is expected to carry.
 _SLOWEST = 1e5
-# What the end of a head may have in the bytes that were searched already.
+# How many bytes of the end of a head may be among those that were searched already.
 _MOST_OVERLAP = 3
 
 
@@ -42,16 +43,16 @@ class PlainResponse(NamedTuple):
 
 
 class Responses:
-    r"""The responses that come over a connection.
+    r"""The responses that arrive over a connection.
 
     Parameters
     ----------
     sock : socket
-        Gets a timeout.
+        The connection; its timeout is set.
     memory : memoryview
-        Is filled with what comes. A head must fit into it.
+        Receives what arrives. A head must fit into it.
     timeout : float, optional
-        Seconds of each wait, if that is less than usual.
+        Seconds of each wait, if shorter than usual.
 
     Examples
     --------
@@ -67,21 +68,21 @@ class Responses:
     def __init__(self, sock: socket.socket, memory: memoryview, timeout: float | None = None) -> None:
         self._sock, self._memory = sock, memory
         sock.settimeout(SECONDS if timeout is None else min(SECONDS, timeout))
-        # What came and was not used yet.
+        # The bytes that have arrived and are not used yet.
         self._start = self._filled = 0
 
     @property
     def has_more(self) -> bool:
-        """Whether more came than was used."""
+        """Whether more has arrived than was used."""
         return self._filled > self._start
 
     def next(self) -> PlainResponse | None:
-        """Return the next response; None if it is not plain, not whole, or too slow, and then nothing comes any more.
+        """Return the next response; None if it is not plain, not whole, or too slow, and then none follows.
 
         Raises
         ------
         OSError
-            Of the socket, such as the timeout.
+            The socket failed or timed out.
         """
         end = time.monotonic() + SECONDS
         head = self._head(end)
@@ -117,7 +118,7 @@ class Responses:
         return bytes(grown)
 
     def _receive(self, end: float) -> bool:
-        """Receive more, in room that is made where there is little; return whether there is any, and in time."""
+        """Receive more, making room first if there is little; return whether anything arrived in time."""
         left = self._filled - self._start
         if not left or self._start > len(self._memory) // 2:
             self._memory[:left] = self._memory[self._start : self._filled]

@@ -1,4 +1,4 @@
-"""`Request`: one request to a server, as it was asked for."""
+"""`Request`: one request to a server, as its caller specified it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from simple_orthanc.transport.patience import Patience
 from simple_orthanc.transport.secret import Secret
 
 IDEMPOTENT = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS")
-"""Methods whose requests do no harm if they are sent twice."""
+"""Methods whose requests can safely be sent twice."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Request:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """What is sent beside the headers of the connection."""
+        """The headers of this request, sent in addition to those of the connection."""
         headers: Mapping[str, str] = self.hidden_headers.reveal()
         return headers
 
@@ -45,7 +45,7 @@ class Request:
 
     @property
     def is_absolute(self) -> bool:
-        """Whether the path is a whole URL, not one below the server's root."""
+        """Whether the path is a whole URL rather than one below the server's root."""
         return self.path.startswith(("http://", "https://"))
 
     def rewind(self) -> None:

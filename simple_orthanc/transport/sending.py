@@ -1,4 +1,4 @@
-"""`Sender`: carries out requests to one server, again where that is safe, and explains where it cannot."""
+"""`Sender`: carries out requests to one server, repeats them where that is safe, and explains failures."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_REDIRECTS = 5
 _ERROR_BODY = 1 << 16
-# How often a request is sent again on another connection because of those beside it, before patience decides.
+# How often a request that concurrent ones have crowded out is sent on another connection, before patience decides.
 _MOST_CROWDED = 10
-# For so many seconds after a connection broke before an answer, requests that are not repeated open their own.
+# For this many seconds after a connection broke before an answer, requests that cannot be repeated open a new one.
 _WARY = 60.0
 
-_LOST = "An earlier attempt of this request lost its answer, and may have been carried out."
+_LOST = "The answer to an earlier attempt of this request was lost, and that attempt may have been carried out."
 
-# Headers whose values are not secret; the value of every other header is blotted out of what the server says.
+# Headers whose values are not secret; the value of every other header is removed from what the server says.
 _NOT_SECRET = {
     "accept",
     "accept-encoding",
@@ -67,7 +67,7 @@ _NOT_SECRET = {
 
 
 class Sender:
-    """Everything about one server that a request needs: address, credentials, connections.
+    """Everything that a request needs to reach one server: address, credentials and connections.
 
     Parameters
     ----------
@@ -76,11 +76,11 @@ class Sender:
     credentials : Credentials
         Sent with every request.
     verify : bool or str
-        Whether to check the server's certificate, or the path of the authorities to trust.
+        Whether to check the server's certificate, or the path to the certificates of the authorities to trust.
     cert : object
         The client's certificate, as requests takes it.
     http : requests.Session, optional
-        The user's own session, which is used as it is and never closed.
+        The user's own session, which is used as is and never closed.
     pool_size : int
         How many connections are kept for reuse.
 
@@ -89,9 +89,9 @@ class Sender:
     url : str
         The root of the server, without any password.
     sent : int
-        How many requests were sent so far, with repetitions.
+        How many requests have been sent so far, including repetitions.
     pace : Pace
-        How many requests are sent at a time.
+        Decides how many requests are sent at a time.
     """
 
     def __init__(
@@ -130,14 +130,14 @@ class Sender:
             fault = False
         if fault:
             raise TransportError(
-                "A session with http= cannot be pickled, because that requests.Session cannot: its adapters, its "
-                "authentication and its hooks must be objects that can, and functions at the top of a module."
+                "This session cannot be pickled, because the requests.Session given as http= cannot: its adapters, "
+                "authentication and hooks must be picklable, and functions defined at the top level of a module."
             )
         own = ("_http", "_lock", "_process", "_bulk", "_outage", "_contacted", "_broke", "sent", "pace")
         return {name: value for name, value in vars(self).items() if name not in own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the state with connections of its own, to an address that may be wrong in this place."""
+        """Restore the state with new connections; the address may be wrong where this was unpickled."""
         vars(self).update(state, _contacted=False)
         self._open()
 
@@ -159,13 +159,13 @@ class Sender:
 
     @property
     def packing(self) -> str:
-        """The encodings that are asked for where a body is JSON."""
-        # Packing costs a server more than the loopback interface saves; Orthanc before 1.12.2 packs whatever it may.
+        """The content encodings to request for a body of JSON."""
+        # Compression costs more than the loopback interface saves; Orthanc before 1.12.2 compresses whatever it may.
         return "gzip" if self.is_worth_packing else "identity"
 
     @property
     def is_worth_packing(self) -> bool:
-        """Whether JSON comes sooner packed: over a network, or through a tunnel to a server far away."""
+        """Whether compressed JSON arrives sooner: over a network, or through a tunnel to a distant server."""
         return not (is_loopback(self._host) and self.pace.is_nearby)
 
     @property
@@ -178,7 +178,7 @@ class Sender:
         return self._http
 
     def close(self) -> None:
-        """Close the connections, except those of a session that was given."""
+        """Close the connections, except those of the user's own session."""
         if self._given is None and self._process == os.getpid():
             self._http.close()
             if self._bulk is not None:
@@ -227,7 +227,7 @@ class Sender:
             )
 
     def fetch_several(self, paths: Sequence[str], timeout: tuple[float | None, float | None]) -> list[bytes | None]:
-        """GET some bodies with requests that are sent at once; None for each that must be asked for by itself."""
+        """GET several bodies with requests that are sent together; None for each that must be requested by itself."""
         bulk = self._bulk_reader()
         # The address may be wrong until the server has answered.
         if bulk is None or not self._contacted:
@@ -244,7 +244,7 @@ class Sender:
         return bodies
 
     def _bulk_reader(self) -> BulkReader | None:
-        """Return the reader of many plain GETs, if it sends exactly what `exchange` would send."""
+        """Return the reader for many plain GETs, if it sends exactly what `exchange` would send."""
         session = self._session
         if self._bulk is None and self._given is None and self._credentials.constant:
             parts = urlsplit(self.url)
@@ -260,7 +260,7 @@ class Sender:
         return self._bulk
 
     def exchange(self, request: Request, read: Callable[[Response], T], in_turn: bool = False) -> T:
-        """Send a request, again where `patience` allows it, and read the response.
+        """Send a request, repeat it where its patience allows that, and read the response.
 
         Parameters
         ----------
@@ -268,8 +268,8 @@ class Sender:
         read : callable
             Reads the response.
         in_turn : bool
-            Whether it waits while as many requests are under way as the server serves: for those of which there may be
-            many, and which send no others while they are read.
+            Whether to wait while as many requests are under way as the server can serve. For requests of which there
+            may be many, and during whose reading no others are sent.
         """
         return self._exchange(request, read, self._attempts(request), turn=self.pace.turn if in_turn else nullcontext)
 
@@ -322,7 +322,7 @@ class Sender:
                     error = self._refused(request, refusal, attempts)
                     if refusal.response.status_code in CROWDED:
                         self.pace.refused(began)
-        # Raised outside of the except blocks, so that no foreign error becomes the context of this one.
+        # Raised outside the except blocks, so that no error of another library becomes its context.
         assert error is not None
         raise error
 
@@ -359,7 +359,7 @@ class Sender:
         """Send a request once, following redirects within the server."""
         url = request.path if request.is_absolute else f"{self.url}/{request.path}"
         session, params = self._session, request.params
-        # Requests adds the environment's proxies to this mapping, except where it already has an entry.
+        # requests adds the environment's proxies to this mapping, except where it already has an entry.
         schemes = (*DEFAULT_PORTS, "all") if is_loopback(self._host) else ()
         own_auth = self._credentials.present or not session.auth
         is_wary = not request.repeatable and time.monotonic() - self._broke < _WARY
@@ -368,7 +368,7 @@ class Sender:
             with self._lock:
                 self.sent += 1
             proxies: Any = {key: None for scheme in schemes for key in (scheme, f"{scheme}://{self._host}")}
-            # What is wrong with the address after a redirect is wrong with the response that named it.
+            # A faulty address after a redirect is the fault of the response that named it.
             watch = self._watch(request, attempts)
             with network(reading=redirects > 0), watched(watch), on_new_connection(is_wary):
                 response = session.request(
@@ -391,7 +391,8 @@ class Sender:
             url, params = self._redirected(request, url, response), None
             request.rewind()
         raise TransportError(
-            f"{self.url} redirected {request.method} {request.shown} more than {_MAX_REDIRECTS} times, in a circle."
+            f"{self.url} redirected {request.method} {request.shown} more than {_MAX_REDIRECTS} times. Check the "
+            "address, and any proxy in front of the server."
         )
 
     def _redirected(self, request: Request, url: str, response: Response) -> str:
@@ -413,9 +414,9 @@ class Sender:
             return target
         raise TransportError(
             f"{self.url} answered {response.status_code} to {request.method} {request.shown}: a redirect to "
-            f"{where}, which is not followed, since credentials go to one server only, and only what does "
-            "no harm twice may be redirected. If that is your server, give its address; if it is a login page, log in "
-            "there or give a token."
+            f"{where}, which is not followed, since credentials are sent to one server only, and only requests that "
+            "are safe to repeat may be redirected. If that is your server, use its address; if it is a login page, log "
+            "in there or pass a token."
         )
 
     def _refused(self, request: Request, refusal: RefusalError, attempts: Attempts) -> ServerError:
@@ -431,18 +432,18 @@ class Sender:
         )
 
     def failed(self, request: Request, failure: NetworkError, attempts: Attempts | None = None) -> TransportError:
-        """Make the user's error of a failure, with what is known of the attempts."""
+        """Turn a failure into the error that users see, with what is known about the attempts."""
         lost = (attempts is not None and attempts.lost) or is_uncertain(failure)
         note = attempts.note if attempts is not None else ""
         return public_error(failure, self.context(request), note, lost and request.method not in _SAFE)
 
     def context(self, request: Request) -> RequestContext:
-        """Return what a message may repeat of a request."""
+        """Return what a message may reveal about a request."""
         known = self._credentials
         return RequestContext(self.url, request.method, request.shown, request.timeout[1], known.present, known.kept_in)
 
     def secrets(self, response: Response) -> list[str]:
-        """List what was sent and must not be repeated, in case the server has echoed it."""
+        """List what was sent and must not be shown, in case the server has echoed it."""
         secrets = list(self._credentials.secrets)
         sent: Mapping[str, Any] = response.request.headers
         for name, value in sent.items():
@@ -468,7 +469,7 @@ def _password_in(basic: str) -> str:
 
 
 def _without_content(response: Response) -> Response:
-    """Return the response of a server that has nothing to say, to the same request."""
+    """Return an empty response to the same request."""
     empty = Response()
     empty.status_code, empty.request, empty.raw = 204, response.request, HTTPResponse(b"", preload_content=False)
     response.close()

@@ -1,6 +1,6 @@
-"""The table of the frames of a volume, which is made when it is first asked for.
+"""The table of the frames of a volume, which is made on first access.
 
-Few read it, and making it takes a tenth of the time of a small volume; the first one imports pandas.
+Few callers read it, and making it takes a tenth of the time that a small volume takes; the first one imports pandas.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FrameTable:
-    """What the table of the frames of a volume is made of.
+    """What the table of the frames of a volume is made from.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class FrameTable:
         return FrameTable(self.index, (*self.columns, (name, values)))
 
     def made(self) -> pd.DataFrame:
-        """Return the table itself."""
+        """Return the table as a DataFrame."""
         import pandas as pd
 
         columns: dict[str, Any] = {name: list(values) for name, values in self.columns}
@@ -46,24 +46,24 @@ class FrameTable:
 
 
 class MadeWhenRead:
-    """The attribute of a dataclass that holds a table, or None; a `FrameTable` is made one when it is first read."""
+    """An attribute of a dataclass: a table or None. A `FrameTable` becomes a DataFrame when it is first read."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         """Note the name of the attribute."""
         self._name = name
 
     def __get__(self, instance: object | None, owner: type | None = None) -> pd.DataFrame | None:
-        """Return the table. Of the class this is the default, None."""
+        """Return the table; for the class itself None, the default of the field."""
         if instance is None:
             return None
         table: Any = vars(instance)[self._name]
         if isinstance(table, FrameTable):
-            # Two threads may both make it: one of them is kept.
+            # Two threads may both make it: one of the two is kept.
             table = vars(instance)[self._name] = table.made()
         return table  # type: ignore[no-any-return]
 
     def __set__(self, instance: object, table: pd.DataFrame | FrameTable | None) -> None:
-        """Keep a table, or what it is made of: only the constructor does, since the dataclass is frozen."""
+        """Keep a table, or what it is made from: only the constructor does, since the dataclass is frozen."""
         vars(instance)[self._name] = table
 
 

@@ -1,4 +1,4 @@
-"""Overlays of a picture: what was given by name, on the grid of the image, and whether it holds labels or values."""
+"""Overlays of a picture, by name and on the grid of the image, and whether each holds labels or values."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
     from simple_orthanc.volume.plotting import Image
 
-# Maps of whole bodies and of brains have up to 200 labels; images of 8 bits and more have more values.
+# Label maps of whole bodies and of brains have up to 200 labels; an image usually has more distinct values.
 _MOST_LABELS = 200
 
 
 @dataclass(frozen=True)
 class Overlay:
-    """What lies over an image, on its grid.
+    """An overlay of an image, on its grid.
 
     Attributes
     ----------
     array : ndarray
         (slice, row, column).
     units : str
-        Of the values; "" if they are not known.
+        Units of the values; "" if they are not known.
     labels : mapping
-        Number of a label to its name, where it has one.
+        Number of each named label to its name.
     holds_values : bool
         Whether it is drawn as values rather than as a mask or labels.
     """
@@ -47,10 +47,10 @@ class Overlay:
 
 
 def holds_values(array: NDArray[Any], units: str = "") -> bool:
-    """Check whether an array holds values of an image, rather than a mask or the numbers of labels.
+    """Check whether an array holds the values of an image, rather than a mask or the numbers of labels.
 
-    Floats are values. Integers are labels if their units say so, or if none is negative and there are no more different
-    ones than maps of labels have: what SimpleITK read or computed names no units of its own.
+    Floats are values. Integers are labels if their units say so, or else if none is negative and there are at most 200
+    distinct ones: an image that SimpleITK has read or computed has no units.
 
     Parameters
     ----------
@@ -73,14 +73,14 @@ def holds_values(array: NDArray[Any], units: str = "") -> bool:
 
 
 def overlays_on(image: Image, overlay: Any, *, allow_other_frame: bool = False) -> dict[str, Overlay]:
-    """Return overlays by name, once they are known to lie on the grid of the image.
+    """Return overlays by name, after checking that they lie on the grid of the image.
 
     Parameters
     ----------
     image : Image
     overlay : Volume, ndarray, mapping or list of these, or None
     allow_other_frame : bool
-        Whether overlays may be of another patient or frame of reference.
+        Whether overlays may be of another patient, or in another frame of reference.
 
     Raises
     ------
@@ -98,13 +98,13 @@ def overlays_on(image: Image, overlay: Any, *, allow_other_frame: bool = False) 
 
 
 def named_overlays(overlay: Any, keyword: str = "SeriesDescription") -> dict[str, Any]:
-    """Return what was given as overlay by name: nothing, one, or several.
+    """Return the given overlays by name: none, one or several.
 
     Parameters
     ----------
     overlay : Volume, ndarray, mapping or list of these, or None
     keyword : str
-        The element that names a volume without a name of its own.
+        The header element that names a volume without a name of its own.
     """
     if overlay is None:
         return {}
@@ -112,7 +112,7 @@ def named_overlays(overlay: Any, keyword: str = "SeriesDescription") -> dict[str
 
 
 def _name_of(keyword: str, overlay: Any) -> str:
-    """Return the name of a volume; the header of a mask that was computed names what it was computed from."""
+    """Return the name of an overlay; the header of a computed mask names what the mask was computed from."""
     header, name = getattr(overlay, "header", None), getattr(overlay, "name", "")
     if isinstance(header, Dataset) and (name or overlay.dtype == bool):
         return str(name or "mask")
@@ -123,8 +123,8 @@ def _on_grid(image: Image, name: str, overlay: Any) -> NDArray[Any]:
     array = np.asarray(overlay)
     if array.shape != image.array.shape[:3]:
         raise VolumeError(
-            f"The overlay {name!r} has the shape {array.shape}, and the image {image.array.shape[:3]}: resample it "
-            "first, with overlay.resample(like=image), or read masks on the grid of the image, with "
+            f"The overlay {name!r} has the shape {array.shape}, but the image has {image.array.shape[:3]}: resample "
+            "it first, with overlay.resample(like=image), or read masks on the grid of the image, with "
             "get_masks(like=image)."
         )
     geometry = getattr(overlay, "geometry", None)

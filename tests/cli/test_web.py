@@ -185,4 +185,4 @@ def test_what_has_changed_since_a_cohort_was_frozen_is_not_handed_over(
     assert main(opened) == 1
     assert not transactions.asked
     said = capsys.readouterr().err
-    assert ("is not known" if command[0] == "difference" else "has another content") in said
+    assert ("is not known" if command[0] == "difference" else "differs from what was frozen") in said

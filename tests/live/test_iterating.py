@@ -24,7 +24,7 @@ SERIES = 40
 @pytest.fixture(autouse=True)
 def no_jobs_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take no notice of the jobs of other tests on the same server."""
-    monkeypatch.setattr(archived, "_LATELY", 0.0)
+    monkeypatch.setattr(archived, "_RECENTLY", 0.0)
 
 
 def small_series(count: int = SERIES, shape: tuple[int, int, int] = (4, 8, 8)) -> list[list[Dataset]]:

@@ -176,7 +176,7 @@ def test_counts_are_those_of_what_is_selected(datasets: list[Dataset], level: Le
 def test_counts_of_higher_levels_are_refused() -> None:
     session = Session(MemorySource([instance(1)]))
     with pytest.raises(
-        SelectionError, match="study_count counts what lies below a row, and a series contains no study"
+        SelectionError, match="study_count counts what a row contains: use level 'patient', not 'series'"
     ):
         session.table("study_count")
 
@@ -275,7 +275,7 @@ def test_what_differs_is_na_with_one_warning_that_counts() -> None:
     with pytest.warns(UserWarning, match="KVP differs") as caught:
         frame = session.table("SeriesInstanceUID", "KVP")
     says = (
-        "KVP differs within 1 of 2 rows of level 'series', which show NA: ask for it at a deeper level, "
+        "KVP differs within 1 of 2 rows of level 'series', which show NA: read it at a deeper level, "
         'or with varying="list".'
     )
     assert [str(warning.message) for warning in caught] == [says]

@@ -69,7 +69,7 @@ def test_an_impossible_value_is_refused_before_any_request(
         (lambda session: session.get_dicom_tag("PatientNme"), "Did you mean PatientName"),
         (
             lambda session: session.get_dicom_tag("KVP", level="slice"),
-            "level='slice' is not a level: give one of patient, study",
+            "level='slice' is not a level: choose one of patient, study",
         ),
         (lambda session: session.table("PatientNme"), "Did you mean PatientName"),
         (lambda session: session.table("KVP", level="slice"), "level='slice' is not a level"),

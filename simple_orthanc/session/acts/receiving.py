@@ -247,7 +247,7 @@ class FolderReceiver:
         is_file = item.member is None and original.stored.size is not None
         if is_file and original.is_copy(Path(files.full(item.path))):
             return Outcome(THERE)
-        held = f"{files.name(item)} has the same identifiers, and another content"
+        held = f"{files.name(item)} has the same identifiers but different content"
         return _judged(original.read(), files.read(item), held)
 
     def check(self, taken: Sequence[Unchecked]) -> list[Outcome]:

@@ -14,10 +14,10 @@ r"""The file of a cohort: JSON lines, one for each instance, so that two files c
     ["1.2.826.0.1.1.2", 8962, "92eb5ffee6ae2fec3ad71c777531578f"]
     {"sha256": "..."}
 
-The line of an instance has its SOPInstanceUID, the length of its file, its MD5, and the SHA-256 of its dataset, as far
-as they were frozen. There is a line for each criterion, none if the whole archive was frozen, and
-``{"combined": true}`` instead if the cohort was combined from others. The last line is a checksum of all lines but the
-one with the date, so that a file that was cut or changed is recognized.
+The line of an instance has its SOPInstanceUID, the length of its file, the MD5 of the file, and the SHA-256 of the
+dataset, as far as they were frozen. There is a line for each criterion, none if the whole archive was frozen, and
+``{"combined": true}`` instead if the query is not known, as in a cohort that was combined from others. The last line is
+a checksum of all lines except the one with the date, by which a truncated or changed file is recognized.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _FORMAT, _SCHEMA = "simple_orthanc cohort", 1
 _COUNTS = ("patients", "studies", "series", "instances")
 _GZIP = b"\x1f\x8b"
 _MD5, _SHA256 = re.compile("[0-9a-f]{32}"), re.compile("[0-9a-f]{64}")
-# No file is longer, and tables hold no larger numbers.
+# No file is longer, and Int64 columns hold no larger numbers.
 _MOST_BYTES = 1 << 63
 # The lengths of a row, by the checksums in it.
 _LENGTHS: dict[Checksums | None, int] = {None: 1, "files": 3, "datasets": 4}
@@ -103,7 +103,7 @@ class CohortData:
 
 
 def lines(data: CohortData) -> Iterator[str]:
-    """Yield all lines of the file but the last one, without line ends."""
+    """Yield all lines of the file except the last one, without line ends."""
     head: list[Any] = [
         {"format": _FORMAT, "schema": _SCHEMA},
         {"frozen": data.frozen.isoformat(timespec="seconds")},
@@ -185,7 +185,7 @@ def check_target(given: str | os.PathLike[str], overwrite: bool) -> Path:
 
 def _exists(path: Path) -> SelectionError:
     return SelectionError(
-        f"The file {path} exists, and was left as it is: choose another name, or replace it with overwrite=True."
+        f"The file {path} exists and was left as it is: choose another name, or replace it with overwrite=True."
     )
 
 
@@ -261,8 +261,8 @@ def read(given: str | os.PathLike[str]) -> CohortData:
     path = Path(path_text(given, 'Cohort.load("train.cohort")')).expanduser()
     if path.is_dir():
         raise CohortError(
-            f"{path} is a folder: name the file that Session.freeze wrote, as in Cohort.load('train.cohort'). A folder "
-            "of images is opened by Folder(path)."
+            f"{path} is a folder: name the file that Session.freeze wrote, as in Cohort.load('train.cohort'). "
+            "Folder(path) opens a folder of images."
         )
     try:
         if "\0" in str(path):
@@ -326,7 +326,7 @@ class _Reader:
             raise _DamagedError(f"line {self._number} is not JSON") from None
 
     def _keep(self) -> None:
-        """Take the last line into the checksum."""
+        """Include the last line in the checksum."""
         self._summed.update(self._last)
 
     def _object(self, *names: str) -> dict[str, Any]:
@@ -347,7 +347,7 @@ class _Reader:
             found = None
         if not isinstance(found, dict) or found.get("format") != _FORMAT:
             raise CohortError(
-                f"{self._path} is not the file of a cohort, as Session.freeze and Cohort.save write it."
+                f"{self._path} is not the file of a cohort. Session.freeze and Cohort.save write such files."
             ) from None
         schema = found.get("schema")
         if type(schema) is int and schema > _SCHEMA:
@@ -460,7 +460,7 @@ class _Reader:
             elif name == "sha256":
                 break
             else:
-                raise _DamagedError(f"line {self._number} is not expected at that place")
+                raise _DamagedError(f"line {self._number} is out of place")
         self._check_end(found)
 
     def _check_end(self, found: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What a cohort holds, shown: counts, criteria, identifiers, checksums."""
+"""Shows what a cohort holds: counts, criteria, identifiers and checksums."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class CohortContents(Shown):
         if not isinstance(data, CohortData):
             raise SelectionError(
                 f"{type(self).__name__}({data!r}): Cohort.load(path) reads a cohort from its file, and "
-                "Session.freeze() makes one of what is selected."
+                "Session.freeze() makes one from what is selected."
             )
         self._data = data
 

@@ -214,9 +214,9 @@ def difference(data: CohortData, session: SessionState, checksums: bool) -> Find
     found = source.look()
     changed: list[ChangedFile] | str = "the cohort was frozen without checksums"
     if data.checksums == "datasets" and not checksums and source.lists_others():
-        changed = "files differ from those that were frozen, and datasets are only compared with checksums=True"
+        changed = "files differ from those that were frozen, and datasets are compared only with checksums=True"
     elif data.checksums is not None and not checksums and source.lists_nothing():
-        changed = "the archive lists neither lengths nor MD5s, and files are only compared with checksums=True"
+        changed = "the archive lists neither lengths nor MD5s, and files are compared only with checksums=True"
     elif data.checksums is not None:
         changed = source.changed(is_thorough=checksums)
     new = _new(session._on(archive), data.query, frozenset(found.instances))
@@ -224,7 +224,7 @@ def difference(data: CohortData, session: SessionState, checksums: bool) -> Find
 
 
 def _new(session: SessionState, query: FrozenQuery | None, known: frozenset[str]) -> list[Chain] | str:
-    """Return what a query finds on an archive beside what is known, or why that is not known."""
+    """Return what a query finds in an archive besides the known instances, or why that is not known."""
     if query is None:
         return "the cohort has no query, since it was combined from others or frozen within one without a known query"
     if query.unknown:
@@ -233,7 +233,7 @@ def _new(session: SessionState, query: FrozenQuery | None, known: frozenset[str]
     criteria = [Criterion(condition, "", condition, condition) for condition in conditions]
     try:
         with warnings.catch_warnings():
-            # An empty selection needs no warning here: it is compared with what was frozen.
+            # An empty selection needs no warning here, where it is only compared with what was frozen.
             warnings.simplefilter("ignore", UserWarning)
             session._selection = session._resolve(session._selection, criteria)
     except (UnsupportedError, SelectionError) as error:

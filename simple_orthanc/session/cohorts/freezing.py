@@ -1,4 +1,4 @@
-"""Makes a cohort from a selection, series by series, so that memory holds little more than the cohort itself."""
+"""Makes a cohort from a selection, series by series, so that it takes little more memory than the cohort itself."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from simple_orthanc.version import __version__
 if TYPE_CHECKING:
     from simple_orthanc.session.cohorts.verb import Freezing
 
-# The instances of so many series are listed at a time.
+# The instances of this many series are listed at a time.
 SERIES_AT_ONCE = 400
 _NAMES = {level: parse_tag(keyword) for level, keyword in IDENTIFIERS.items()}
 # UIDs that are always frozen.
@@ -150,9 +150,9 @@ def _listed_instances(index: Index, keys: Sequence[str], members: dict[str, list
 def frozen_instance(
     source: Source, key: str, uid: str, *, checksums: Checksums | None, buffer: ReusableBuffer
 ) -> FrozenInstance:
-    """Freeze an instance, with the requested checksums.
+    """Freeze an instance with the requested checksums.
 
-    The file is read if the archive does not know them, or if it has changed since an opened cohort was frozen: reading
+    The file is read if the archive does not know them, or if it differs from what an opened cohort has frozen; reading
     it then raises.
     """
     if checksums is None:
@@ -209,7 +209,7 @@ def with_or_without_identifiers(data: CohortData, identifiers: bool) -> CohortDa
 
 def _anonymous(criterion: FrozenCriterion) -> FrozenCriterion:
     if criterion.condition is None:
-        # The tags that it was on are not known.
+        # Its tags are not known.
         text = "a criterion, which was left out"
         return FrozenCriterion(text, text, None)
     names = _identifying(criterion.condition)

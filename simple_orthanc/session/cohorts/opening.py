@@ -27,7 +27,7 @@ def check_session(session: object, verb: str) -> None:
     """Check that what was given is a session."""
     if not isinstance(session, SessionState):
         raise SelectionError(
-            f"Cohort.{verb}({session!r}): give the session of an archive, as in Cohort.{verb}(Orthanc())."
+            f"Cohort.{verb}({session!r}): pass a session on an archive, as in Cohort.{verb}(Orthanc())."
         )
 
 
@@ -49,7 +49,7 @@ def open_cohort(data: CohortData, session: AnySession, missing: OnMissing) -> An
             stacklevel=stacklevel(),
         )
     opened = session._on(source, None if data.query is None else data.query.order)
-    # Known already, so that counts and tables take no further call.
+    # These are known already: once they are in the index, counts and tables send no request.
     opened._index.counts()
     opened._index.everything("study")
     opened._index.everything("series")
@@ -57,7 +57,7 @@ def open_cohort(data: CohortData, session: AnySession, missing: OnMissing) -> An
 
 
 def check_unchanged(session: SessionState) -> None:
-    """Check the selected instances of an opened cohort, before the server returns them in another form.
+    """Check the selected instances of an opened cohort, before the server delivers them in another form.
 
     Raises
     ------

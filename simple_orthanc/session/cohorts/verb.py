@@ -37,7 +37,7 @@ class Freezing(Looking):
             What is compared when instances are read later. "files": length and MD5 of each file. Orthanc 1.12.5 and
             newer lists them with the instances, an older one is sent one small request for each file, and in folders
             and on DICOMweb servers each file is read. "datasets": also the SHA-256 of the dataset alone, for archives
-            that hold the same objects in other files; each file is read. None: identifiers alone, and nothing is
+            that hold the same objects in different files; each file is read. None: identifiers alone, and nothing is
             compared.
         identifiers : bool
             Whether to keep PatientIDs, criteria that may identify a patient, and the address of the archive. False is
@@ -58,7 +58,7 @@ class Freezing(Looking):
         EmptySelectionError
             Nothing is selected.
         SelectionError
-            The file exists, and nothing was read; or an instance is not in the archive any more.
+            The file exists, and nothing was read; or an instance is no longer in the archive.
         CohortError
             The file cannot be written.
 

@@ -1,4 +1,4 @@
-"""What a process does that computes for a map: reads the function once, and calls it for one object after the other."""
+"""What a worker process of a map does: load the function once, and call it for one object after another."""
 
 from __future__ import annotations
 
@@ -27,17 +27,20 @@ _stdout, _stderr = io.StringIO(), io.StringIO()
 
 @cache
 def _prepare() -> None:
-    """Make this process, which was started without them, find what `site` adds, such as packages in development."""
+    """Run `site`, without which this process was started, and capture what the function prints.
+
+    `site` adds paths, such as those of packages that are installed for development.
+    """
     site.main()
-    # Always the same ones: handlers of `logging` keep the stream that they are made with.
+    # Always the same streams: handlers of `logging` keep the one that they are made with.
     sys.stdout, sys.stderr = _stdout, _stderr
-    # The process that shows the warnings decides which.
+    # The process that shows the warnings filters them.
     warnings.simplefilter("always")
     threading.Thread(target=_end_with, args=(os.getppid(),), name="simple_orthanc parent", daemon=True).start()
 
 
 def _end_with(parent: int) -> None:
-    """End this process soon after the one that started it, which nobody tells it while the function runs."""
+    """End this process soon after its parent has ended, even while the function runs."""
     while os.getppid() == parent:
         time.sleep(_SECONDS_BETWEEN_LOOKS)
     os._exit(1)
@@ -55,19 +58,21 @@ _position = count()
 
 
 def answer(question: tuple[str, str], content: bytes) -> tuple[bool, bytes]:
-    """Open a parcel, or compute the next object of the one that is open.
+    """Open a parcel, or compute the next object of the open one.
 
     Parameters
     ----------
-    question : list of str
-        "open" or "next", and the file of the pickled function.
+    question : tuple of str
+        "open" or "next", and the path of the file with the pickled function.
     content : bytes
-        With "open" a pickled `Parcel`.
+        A pickled `Parcel` after "open".
 
     Returns
     -------
-    tuple
-        With "open" whether its objects can be computed together. With "next" an outcome for `outcome_of`.
+    bool
+        After "open", whether its objects can be computed together; True after "next".
+    bytes
+        After "next", an outcome for `outcome_of`.
     """
     _prepare()
     what, path = question
@@ -94,16 +99,16 @@ def _is_open(content: bytes) -> bool:
     _position = count()
     try:
         _opened[:] = [parcel.sessions()]
-    except Exception:  # each object then tells what is wrong with it
+    except Exception:  # computed by itself, each object then reports its own error
         return False
     return True
 
 
 def as_bytes(outcome: Outcome, warned: tuple[Any, ...], printed: tuple[str, str] = ("", "")) -> bytes:
-    """Pickle an outcome, whatever its error is, for `outcome_of`."""
+    """Pickle an outcome for `outcome_of`, whatever its error is."""
     outcome = Outcome(outcome.row, outcome.failure, outcome.is_unusable, warned, printed)
     complete = b""
-    # Classes of a notebook, locks, anything.
+    # It may hold instances of a notebook's classes, locks, anything.
     with contextlib.suppress(Exception):
         complete = pickle.dumps(outcome)
     return pickle.dumps((complete, pickle.dumps(outcome.portable())))
@@ -115,6 +120,6 @@ def outcome_of(content: bytes | bytearray) -> Outcome:
     outcome: Outcome
     try:
         outcome = pickle.loads(complete or portable)
-    except Exception:  # a module that is only there; or it can be pickled, and not unpickled
+    except Exception:  # a module that only that process has; or what can be pickled but not unpickled
         outcome = pickle.loads(portable)
     return outcome

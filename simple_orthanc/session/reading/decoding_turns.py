@@ -1,4 +1,4 @@
-"""Which threads decode small files at the same time: one, unless the files are compressed."""
+"""Limits how many threads decode small files at the same time: to one, unless the files are compressed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from simple_orthanc.concurrency.interruption import check
 
-# Files whose arrays are no larger than that are not compressed, so that the interpreter itself decodes them.
+# Files whose arrays are at most this many times as large are not compressed: decoding them holds the interpreter lock.
 _UNCOMPRESSED = 1.5
 _SECONDS_BETWEEN_LOOKS = 0.2
 
@@ -16,8 +16,8 @@ _SECONDS_BETWEEN_LOOKS = 0.2
 class DecodingTurns:
     """Turns of the threads that decode the small files of one loop.
 
-    Threads that decode uncompressed files at the same time only take the interpreter from each other: with three of
-    them a series costs a tenth more processor time, with four that also call a user's function, half as much again.
+    Threads that decode uncompressed files at the same time only compete for the interpreter lock: with three of them a
+    series costs a tenth more processor time; with four that also call a user's function, half as much again.
 
     Examples
     --------
@@ -33,7 +33,7 @@ class DecodingTurns:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Wait until no other thread decodes, if no compressed files were decoded so far."""
+        """Wait until no other thread decodes, unless compressed files have been decoded already."""
         if self._are_compressed:
             yield
             return
@@ -45,6 +45,6 @@ class DecodingTurns:
             self._lock.release()
 
     def learn(self, file_bytes: int, array_bytes: int) -> None:
-        """Note how large the arrays of some files are."""
+        """Note the bytes of some files and of their arrays, which show whether the files are compressed."""
         if array_bytes > _UNCOMPRESSED * file_bytes:
             self._are_compressed = True

@@ -1,9 +1,9 @@
-"""A folder in which files of archives are kept, up to a limit, by any number of threads and processes at once.
+"""A folder that keeps files of archives, up to a limit, for any number of threads and processes at once.
 
-An entry is a file of its own, which appears under its name when it is whole, so nothing has to be repaired after a
-process was killed. The time at which an entry was last used is that of its file. The sum of all sizes is in the file
-``total``, which is locked while an entry is added or removed; whoever is killed meanwhile leaves a sum that is too
-large, never one that is too small, and it is counted anew when it is next at the limit.
+Each entry is a file of its own, which appears under its name when it is whole, so nothing needs repair after a process
+was killed. The modification time of the file is the time at which the entry was last used. The sum of all sizes is in
+the file ``total``, which is locked while an entry is added or removed. A process that is killed meanwhile leaves a sum
+that is too large, never one that is too small; the sizes are added up again when the sum next reaches the limit.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ from simple_orthanc.files.paths import make_folders
 from simple_orthanc.sources.cache import entries
 from simple_orthanc.sources.cache.entries import DamagedEntryError, Entry, Record
 
-# As https://bford.info/cachedir/ defines it: programs for backups leave such folders out.
+# See https://bford.info/cachedir/: backup programs leave out folders with this file.
 _MARKER = "CACHEDIR.TAG"
 _SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55\n# Kept by simple_orthanc, format 1.\n"
 _OWN = frozenset({_MARKER, "entries", "parts", "total", "limit"})
-_ELSEWHERE = 'Give another folder for this alone, such as cache="~/simple_orthanc_cache".'
+_ELSEWHERE = 'Use a separate folder for the cache, such as cache="~/simple_orthanc_cache".'
 _USUAL_LIMIT = 10_000_000_000
 _MOST_DIGITS = 32
 _NAME = re.compile(r"[0-9a-f]{40}")
 _FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | os.O_CLOEXEC
-# A part is written in one go: an older one was left by a process that was killed.
+# A part is written in one go: one older than this was left by a process that was killed.
 _SECONDS_OF_PARTS = 600
-# In nanoseconds. What seems to be used later than that was used under a wrong clock, nobody knows when.
+# In nanoseconds. A last use that is further in the future was noted under a wrong clock, so its time is unknown.
 _CLOCKS_DIFFER = 24 * 3600 * 10**9
-# Somebody else may look through a large cache meanwhile; a process that is stopped may hold the lock for ever.
+# Another process may be looking through a large cache; one that is suspended may hold the lock for ever.
 _SECONDS_FOR_LOCK = 2.0
 _SECONDS_BETWEEN_ATTEMPTS = 0.0005
-# For so long nothing is kept if the lock could not be had, so that not every file waits for it.
+# After the lock could not be acquired, nothing is added for this long, so that not every file waits for it.
 _SECONDS_BUSY = 10.0
 
 
@@ -66,19 +66,19 @@ class EntryStore(LandsOnce):
     Parameters
     ----------
     folder : Path
-        Absolute.
+        Its absolute path.
     limit : int, optional
-        The most bytes that are kept; None: as many as when the folder was last given a limit.
+        The most bytes to keep. Default: the limit that the folder was last given.
 
     Attributes
     ----------
     limit : int
-        The most bytes that are kept.
+        The most bytes to keep.
 
     Raises
     ------
     SelectionError
-        The folder cannot be made, belongs to another user, or holds other files.
+        The folder cannot be created, belongs to another user, or holds other files.
     """
 
     def __init__(self, folder: Path, limit: int | None = None) -> None:
@@ -90,12 +90,12 @@ class EntryStore(LandsOnce):
     def _start(self) -> None:
         self._is_open = self._is_full = False
         self._busy_until = 0.0
-        # Threads of this process wait for it, and only one of them asks for the lock of the folder.
+        # Among the threads of this process, only the one that holds this asks for the lock of the folder.
         self._lock = threading.Lock()
-        # Those that were used longest ago when the entries were last looked through, in order.
+        # The entries as they were when they were last listed, the least recently used first.
         self._oldest: deque[_Used] = deque()
 
-    # Where it is: a process that loads it opens the folder when it is used.
+    # A process that loads the pickle opens the folder on first use.
     _pickled = ("folder", "limit")
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -104,7 +104,7 @@ class EntryStore(LandsOnce):
         self._start()
 
     def sizes(self) -> list[int]:
-        """Return the bytes of each entry."""
+        """Return the size of each entry in bytes."""
         return [entry.size for entry in self._entries()]
 
     def paths(self) -> list[str]:
@@ -127,12 +127,12 @@ class EntryStore(LandsOnce):
     # The folder
 
     def _open(self) -> None:
-        """Make the folder, or check that it is a cache.
+        """Create the folder, or check that it is a cache.
 
         Raises
         ------
         SelectionError
-            It cannot be one.
+            It cannot be a cache.
         """
         try:
             make_folders(self.folder)
@@ -148,15 +148,15 @@ class EntryStore(LandsOnce):
                 if names - _OWN or not _SIGNATURE.startswith(written):
                     others = ", ".join(map(repr, sorted(names - _OWN)[:3])) or repr(_MARKER)
                     raise SelectionError(
-                        f"The folder {self.folder} holds files that are not part of a cache: {others}. Give a folder "
-                        f"for this alone, such as cache={str(self.folder / 'cache')!r}."
+                        f"The folder {self.folder} holds files that are not part of a cache: {others}. Use a separate "
+                        f"folder for the cache, such as cache={str(self.folder / 'cache')!r}."
                     )
                 self._write_private(marker, _SIGNATURE)
             if status.st_mode & 0o077:
                 os.chmod(self.folder, 0o700)
             for name in ("entries", "parts"):
                 make_folders(self.folder / name)
-            # Some may lie on a disk that can only be read.
+            # The folder may be on a read-only disk.
             with contextlib.suppress(OSError):
                 self._remove_parts(_SECONDS_OF_PARTS)
         except (FileExistsError, NotADirectoryError) as error:
@@ -168,17 +168,17 @@ class EntryStore(LandsOnce):
         self._is_open = True
 
     def _limit(self, given: int | None) -> int:
-        """Return the limit, and write down one that was given, so that it holds for who gives none."""
+        """Return the limit, and record one that was given: it is the default from then on."""
         path = self.folder / "limit"
         try:
             written = int(path.read_bytes()[:_MOST_DIGITS])
         except (OSError, ValueError):
             written = 0
-        # Nothing could be kept below a limit of less, which nobody has given.
+        # A limit below 1 byte cannot be given, so the file is damaged.
         written = written if written >= 1 else _USUAL_LIMIT
         if given is None or given == written:
             return written
-        # On a disk that cannot be written to nothing is kept either.
+        # On a read-only disk nothing is added anyway.
         with contextlib.suppress(OSError):
             self._write_private(path, b"%*d\n" % (_MOST_DIGITS - 1, given))
             if given < written:
@@ -195,7 +195,7 @@ class EntryStore(LandsOnce):
             os.close(descriptor)
 
     def _remove_parts(self, seconds: float) -> None:
-        """Remove the parts of entries that are older."""
+        """Remove parts of entries that are at least so many seconds old, or as far in the future."""
         with os.scandir(self.folder / "parts") as parts:
             for part in parts:
                 with contextlib.suppress(FileNotFoundError):
@@ -203,13 +203,13 @@ class EntryStore(LandsOnce):
                         os.unlink(part.path)
 
     def path(self, archive: str, key: str, is_whole: bool = True) -> str:
-        """Return the path of the entry for an instance: of its file, or of the beginning of it."""
+        """Return the path of the entry for an instance: for its whole file, or for its beginning."""
         text = "\0".join((archive, key, "file" if is_whole else "beginning"))
         name = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
         return os.path.join(self.folder, "entries", name[:2], name)
 
     def _entries(self) -> Iterator[_Used]:
-        """Look through all entries."""
+        """Yield all entries."""
         if not self._is_open:
             self._open()
         for group in _groups_in(self.folder / "entries"):
@@ -226,20 +226,20 @@ class EntryStore(LandsOnce):
         read: Callable[[int, Entry], Content],
         is_use: bool = True,
     ) -> Content | None:
-        """Read an entry; None if there is none that is right.
+        """Read an entry; None if there is none, or not the right one.
 
-        What is damaged is removed.
+        A damaged entry is removed.
 
         Parameters
         ----------
         path : str
-            Of the entry: see `path`.
+            Path of the entry: see `path`.
         is_right : callable
-            Decides by its record.
+            Called with the record of the entry; decides whether it is the right one.
         read : callable
-            Called with its descriptor and the entry; one of `simple_orthanc.sources.cache.entries`.
+            Called with a file descriptor and the entry; a function of `simple_orthanc.sources.cache.entries`.
         is_use : bool
-            Whether the entry counts as used.
+            Whether this counts as a use of the entry.
         """
         try:
             descriptor = os.open(path, _FLAGS)
@@ -276,7 +276,7 @@ class EntryStore(LandsOnce):
     # Adding and removing
 
     def add(self, path: str, record: Record, content: memoryview) -> None:
-        """Keep a content; where that is impossible, nothing is kept, and the first time a warning says so."""
+        """Add an entry with a content; if that is impossible, nothing more is added, and one warning says so."""
         if len(content) > self.limit:
             return
 
@@ -287,7 +287,7 @@ class EntryStore(LandsOnce):
         self._add(path, write)
 
     def add_file(self, path: str, record: Record, source: Path) -> None:
-        """Keep the content of a file."""
+        """Add an entry with the content of a file."""
         try:
             descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
@@ -303,7 +303,7 @@ class EntryStore(LandsOnce):
             os.close(descriptor)
 
     def _add(self, path: str, write: Callable[[int], bytes]) -> None:
-        """Keep what a function writes into a file, with the end that it returns."""
+        """Add an entry with what a function writes into a file, and the ending that it returns."""
         if self._is_full or time.monotonic() < self._busy_until:
             return
         part = ""
@@ -320,7 +320,7 @@ class EntryStore(LandsOnce):
                 os.close(descriptor)
             self._publish(part, path, size)
         except DamagedEntryError:
-            # The file that was to be kept became shorter meanwhile.
+            # The file that was to be added has become shorter meanwhile.
             return
         except (OSError, SelectionError) as error:
             self._stop_adding(error)
@@ -330,15 +330,15 @@ class EntryStore(LandsOnce):
                     os.unlink(part)
 
     def _publish(self, part: str, path: str, size: int) -> None:
-        """Give an entry its name, and remove others if there are too many."""
+        """Give a new entry its name, after removing others if they leave no room for it."""
         with self._locked() as ledger:
             if ledger is None or size > self.limit:
                 return
             before = _size(path)
             total = self._shrink(ledger, self.limit - size + before, path)
-            # Before the entry is there: a process that is killed leaves no sum that is too small.
+            # Before the entry appears: a process that is killed in between leaves no sum that is too small.
             _write_total(ledger, total - before + size)
-            # It may have been cleared by another process.
+            # Another process may have cleared the cache.
             with contextlib.suppress(FileNotFoundError):
                 try:
                     os.replace(part, path)
@@ -347,9 +347,9 @@ class EntryStore(LandsOnce):
                     os.replace(part, path)
 
     def _shrink(self, ledger: int, most: int, spared: str) -> int:
-        """Remove the entries that were used longest ago until no more than so many bytes are kept, and return the sum.
+        """Remove the least recently used entries until at most this many bytes are left, and return the sum.
 
-        The entry at a path is spared.
+        The entry at the path `spared` is not removed.
         """
         total = _read_total(ledger)
         if total is None:
@@ -358,14 +358,14 @@ class EntryStore(LandsOnce):
         while total > most:
             if not self._oldest:
                 if is_counted:
-                    # Others remain only if they cannot be removed.
+                    # Entries remain only if they cannot be removed.
                     break
                 total, is_counted = self._look_through(), True
                 continue
             entry = self._oldest.popleft()
             status = _status(entry.path)
             if status is None or status.st_mtime_ns != entry.used or entry.path == spared:
-                # Used since, or removed by another process.
+                # It was used since, removed by another process, or is spared.
                 continue
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(entry.path)
@@ -374,7 +374,7 @@ class EntryStore(LandsOnce):
         return total
 
     def _look_through(self) -> int:
-        """Look through all entries, and return the sum of their sizes."""
+        """List all entries by their last use, and return the sum of their sizes."""
         latest = time.time_ns() + _CLOCKS_DIFFER
         found = sorted(self._entries(), key=lambda entry: (entry.used if entry.used <= latest else 0, entry))
         self._oldest = deque(found)
@@ -391,7 +391,7 @@ class EntryStore(LandsOnce):
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[int | None]:
-        """Hold the lock, and yield the descriptor of the file with the sum; None if it cannot be had."""
+        """Hold the lock, and yield the descriptor of the file with the sum; None if it cannot be acquired."""
         if not self._is_open:
             self._open()
         deadline = time.monotonic() + _SECONDS_FOR_LOCK
@@ -414,13 +414,13 @@ class EntryStore(LandsOnce):
         if is_first:
             reason = str(error) if isinstance(error, SelectionError) else f"{error.strerror or error}."
             warnings.warn(
-                f"Nothing more is kept in the cache {self.folder}: {reason} Reading goes on without it.",
+                f"Nothing more is added to the cache {self.folder}: {reason} Reading goes on without it.",
                 stacklevel=stacklevel(),
             )
 
 
 def _groups_in(folder: Path) -> list[os.DirEntry[str]]:
-    """List what is in a folder; nothing if somebody has removed it."""
+    """List what is in a folder; nothing if the folder is gone."""
     try:
         with os.scandir(folder) as groups:
             return list(groups)
@@ -438,7 +438,7 @@ def _entries_in(folder: str) -> Iterator[_Used]:
 
 
 def _mark_as_used(descriptor: int) -> None:
-    # The system's own clock for this moves in steps of some milliseconds.
+    # The time that the system itself would set advances in steps of some milliseconds.
     now = time.time_ns()
     os.utime(descriptor, ns=(now, now))
 

@@ -190,7 +190,7 @@ class FolderIndex:
             name = first.path if first.member is None else f"{first.member} in {first.path}"
             if first.size == item.size and not differ(first, item):
                 return Finding(item.path, item.member, "duplicate", item.uid, f"the same file as {name}")
-            message = f"not used: {name} has the same SOPInstanceUID, and another content"
+            message = f"not used: {name} has the same SOPInstanceUID but different content"
             return Finding(item.path, item.member, "conflict", item.uid, message)
         self.instances[key] = item
         self._parents[key] = self._group(item.chain, item.serialized, key)

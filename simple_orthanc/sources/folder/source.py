@@ -60,7 +60,7 @@ from simple_orthanc.sources.unlisted import UnlistedFiles
 _TROUBLES: dict[Status, str] = {
     "unreadable": "cannot be read",
     "incomplete": "lack an identifier",
-    "conflict": "have the SOPInstanceUID of another file, and another content",
+    "conflict": "have the SOPInstanceUID of another file but different content",
     "missing": "are listed in a DICOMDIR and not there",
 }
 # So many instances are worth telling another process about, and so many it remembers: about 20 MB.

@@ -1,1 +1,1 @@
-"""A frozen cohort in an archive, as a source: nothing else is there, and nothing that has changed is read."""
+"""A frozen cohort in an archive, as a source that holds nothing else and reads nothing that has changed."""

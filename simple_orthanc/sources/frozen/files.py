@@ -1,11 +1,11 @@
-"""The files of frozen instances, of which none that has changed is handed over.
+"""The files of frozen instances; none that has changed is returned.
 
 What is compared, and when
 --------------------------
-- A file that is read is compared by its MD5 before it is handed over. If that differs, and the cohort has checksums of
-  datasets, the dataset is compared.
-- A header or a column is read from a part of the file, or by the server. So the MD5 that the server has of the whole
-  file is asked for afterwards; where there is none, the whole file is read.
+- A file is compared by its MD5 before it is returned. If that differs, and the cohort has checksums of datasets, the
+  dataset is compared.
+- A header or a column is read from a part of the file, or by the server. So the server's MD5 of the whole file is
+  requested afterwards; if there is none, the whole file is read.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ _MOST_NAMED = 3
 
 
 class ChangedFile(NamedTuple):
-    """An instance that an archive holds with another content.
+    """An instance that an archive holds with different content.
 
     Attributes
     ----------
     chain : Chain
         Its identifiers.
     frozen : FrozenInstance
-        What was frozen of it.
+        Its record in the cohort.
     size : int or None
-        Length of its file now, if that is known.
+        Length of its file now, in bytes, if known.
     md5 : str or None
-        MD5 of its file now, if that is known.
+        MD5 of its file now, if known.
     """
 
     chain: Chain
@@ -65,7 +65,7 @@ class FrozenFiles:
     archive : Source
         Where they are.
     checksums : {"files", "datasets"} or None
-        What readings are compared with.
+        The checksums that reads are compared with.
     part : str
         What the cohort is called in messages.
     """
@@ -84,11 +84,11 @@ class FrozenFiles:
         return self.archive.stored_file(key)
 
     def listed_file(self, key: str) -> StoredFile:
-        """Return the length and the MD5 of a file as far as they came with its row."""
+        """Return the length and the MD5 of a file, as far as they came with its row."""
         return self.archive.listed_file(key)
 
     def compared_md5(self, key: str) -> str | None:
-        """Return the MD5 with which the archive compares what it reads of an instance."""
+        """Return the MD5 that the archive compares its reads of an instance with; None if it does not."""
         return self.archive.compared_md5(key)
 
     def stored_md5(self, key: str) -> str | None:
@@ -121,9 +121,9 @@ class FrozenFiles:
         return content
 
     def read_together(self, series: Sequence[Row]) -> Iterator[tuple[str, Buffer]]:
-        """Yield the files of some series that have not changed; `read` tells of the others."""
+        """Yield the files of some series that have not changed; `read` raises for the others."""
         rows = self._found.rows["series"]
-        # Of a series that holds more by now, all of it would be read.
+        # A series that has grown since would be read as a whole.
         whole = [row for row in series if row.key in rows and set(rows[row.key].children) == set(row.children)]
         for key, content in self.archive.read_together(whole) if whole else ():
             if self._is_frozen(key, content):
@@ -152,7 +152,7 @@ class FrozenFiles:
     # What was frozen
 
     def check(self, keys: Sequence[str]) -> None:
-        """Check that the archive still has the files of some instances, before they are handed over unread.
+        """Check that the archive still has the frozen files of some instances, before they are used without being read.
 
         Raises
         ------
@@ -171,7 +171,7 @@ class FrozenFiles:
             raise self._changed(different, len(keys))
 
     def has_frozen(self, key: str, md5: str) -> bool:
-        """Check whether an MD5 is the one that was frozen of a file, if any was."""
+        """Check whether an MD5 is the frozen one of a file, or none was frozen."""
         return self._frozen(key)[1].md5 in (None, md5)
 
     def _is_same(self, key: str) -> bool:
@@ -180,12 +180,12 @@ class FrozenFiles:
         except CohortError:
             return False
         except NotFoundError:
-            # One that is gone is told apart by whoever acts on it.
+            # One that is gone is reported by whatever acts on it.
             return True
         return True
 
     def _listed_now(self, keys: Sequence[str]) -> dict[str, str | None]:
-        """List the MD5s of files as the archive has them now, where they come with the rows."""
+        """List the MD5s of files as the archive has them now, if they come with the rows."""
         if not keys or self.archive.listed_file(keys[0]).md5 is None:
             return {}
         wanted = set(keys)
@@ -200,13 +200,13 @@ class FrozenFiles:
         return listed
 
     def changed(self, *, is_thorough: bool) -> list[ChangedFile]:
-        """List the instances that are there with another content.
+        """List the instances whose content has changed.
 
         Parameters
         ----------
         is_thorough : bool
-            Whether what the archive does not list with the instances is asked for, or read. False: only what it lists
-            is compared.
+            Whether to request an MD5 that the archive does not list with the instances, or else to read the file.
+            False: compare only what it lists.
         """
         if self._checksums is None:
             return []
@@ -216,7 +216,7 @@ class FrozenFiles:
         return [change for change in changes if change is not None]
 
     def lists_others(self) -> bool:
-        """Check whether the archive lists a length or an MD5 that was not frozen."""
+        """Check whether the archive lists a length or an MD5 that differs from the frozen one."""
         return any(
             size not in (None, frozen.size) or md5 not in (None, frozen.md5)
             for key, (_, frozen) in self._found.instances.items()
@@ -239,7 +239,7 @@ class FrozenFiles:
         if may_be_same and (md5 is not None or not is_thorough):
             return None
         if may_be_same or frozen.sha256 is not None:
-            # What tells them apart is in the file.
+            # Only the file itself decides.
             if not is_thorough:
                 return None
             content = self.archive.read(key, self._buffer)
@@ -252,10 +252,12 @@ class FrozenFiles:
         try:
             return self._found.instances[key]
         except KeyError:
-            raise SelectionError(f"An instance is not part of the {self.part}: refresh() leaves it out.") from None
+            raise SelectionError(
+                f"The selection holds an instance that is not part of the {self.part}. refresh() leaves it out."
+            ) from None
 
     def _checked(self, key: str) -> bytes | None:
-        """Check that the archive has the file that was frozen; return it if it had to be read."""
+        """Check that the archive still has the frozen file; return the file if it had to be read."""
         if self._checksums is None or self.archive.stored_md5(key) == self._frozen(key)[1].md5:
             return None
         content = self.archive.read(key, self._buffer)
@@ -272,11 +274,11 @@ class FrozenFiles:
         Parameters
         ----------
         key : str
-            Of the instance.
+            The key of the instance.
         content : bytes or memoryview
             The file.
         compared : str, optional
-            Its MD5, if the archive has computed it already.
+            The MD5 of the file, if the archive has already computed it.
         """
         _, frozen = self._frozen(key)
         if frozen.md5 is None:
@@ -287,24 +289,24 @@ class FrozenFiles:
 
     def _changed(self, keys: Sequence[str], total: int) -> CohortError:
         if total == 1:
-            what = f"SOPInstanceUID {safe(self._frozen(keys[0])[0].instance)} has another content"
+            what = f"The content of SOPInstanceUID {safe(self._frozen(keys[0])[0].instance)}"
         else:
             some = named([self._frozen(key)[0] for key in keys])
-            what = f"{len(keys):,} of {total:,} instances {agreeing(len(keys), 'have')} another content ({some})"
+            what = f"The content of {len(keys):,} of {total:,} instances ({some})"
         message = (
-            f"{what} in {self.archive.description} than when the {self.part} was frozen. Cohort.difference(session) "
-            "lists what has changed."
+            f"{what} in {self.archive.description} differs from what was frozen in the {self.part}. "
+            "Cohort.difference(session) lists what has changed."
         )
         if self._checksums != "datasets":
             message += (
-                " An archive that keeps the same objects in other files has other MD5s: for such a one freeze with "
-                'checksums="datasets".'
+                " An archive that keeps the same objects in different files has different MD5s: for such an archive, "
+                'freeze with checksums="datasets".'
             )
         return CohortError(message)
 
 
 def missing_text(missing: Sequence[Chain], series: Iterable[FrozenSeries], part: str, where: str) -> str:
-    """Return how much of a cohort is missing in an archive, without the end of the sentence."""
+    """Return how much of a cohort is missing from an archive, as the beginning of a sentence."""
     total = sum(len(each.instances) for each in series)
     are = agreeing(len(missing), "are")
     return f"{len(missing):,} of {total:,} instances of the {part} {are} not in {where} ({named(missing)})"

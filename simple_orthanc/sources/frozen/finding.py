@@ -1,4 +1,4 @@
-"""Finds frozen objects in an archive by their UIDs: some requests for some hundreds of series, whatever it holds."""
+"""Finds frozen objects in an archive by their UIDs: a few requests for every 200 series, whatever else it holds."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from simple_orthanc.selection.source import Row, Source, batches
 from simple_orthanc.showing.text import safe
 from simple_orthanc.sources.identity import is_another_patient
 
-# Series that are searched for at once; of more, a source might list its whole archive.
+# Series that are searched for at once; for more, a source might list its whole archive.
 _AT_ONCE = 200
 _SERIES = parse_tag("SeriesInstanceUID")
 
 
 @dataclass
 class Found:
-    """Frozen objects that an archive holds.
+    """The frozen objects that an archive holds.
 
     Attributes
     ----------
     rows : dict
         The rows of their studies and series as the archive has them, by level and key.
     children : dict
-        Key of each of these to the keys of the frozen objects in it.
+        Key of each of these studies and series to the keys of the frozen objects in it.
     studies : dict
         Key of each patient to the keys of the studies.
     series : dict
-        The identifiers of each series, from those of the patient down, to its key.
+        The identifiers of each series, from the patient down, to its key.
     instances : dict
-        Key of each instance to its identifiers and what was frozen of it.
+        Key of each instance to its identifiers and its record in the cohort.
     missing : list of Chain
-        Those that the archive does not hold.
+        Frozen instances that the archive does not hold.
     """
 
     rows: dict[Level, dict[str, Row]] = field(default_factory=lambda: {"study": {}, "series": {}})
@@ -70,8 +70,8 @@ def find(source: Source, series: Sequence[FrozenSeries]) -> Found:
     Raises
     ------
     CohortError
-        A series is ambiguous: it was frozen without a PatientID and occurs under several patients, or with one that
-        several patients share.
+        A series is ambiguous: it was frozen without a PatientID and occurs under several patients, or several patients
+        share its PatientID.
     """
     found = Found()
     for batch in batches(series, _AT_ONCE):
@@ -101,9 +101,9 @@ def _find_some(source: Source, series: Sequence[FrozenSeries], found: Found) -> 
         for each, row in matched:
             if row.key in found.children:
                 raise CohortError(
-                    f"The series {safe(each.series)} was frozen under two patients, which are one in "
-                    f"{source.description}, so that nobody knows which is there. Open the cohort on the archive where "
-                    "it was frozen."
+                    f"The series {safe(each.series)} was frozen under two patients, but {source.description} holds it "
+                    "under one, so nobody knows which of the two it is. Open the cohort on the archive where it was "
+                    "frozen."
                 )
             _take(each, row, studies[row.parent], members.get(row.key, {}), found)
 
@@ -119,32 +119,32 @@ def _series_rows(source: Source, series: Sequence[FrozenSeries]) -> Iterator[Row
 
 
 def _match(frozen: FrozenSeries, held: Sequence[tuple[str, Row]], where: str) -> Row | None:
-    """Return the row of a frozen series among those with its UIDs, which may be those of several patients."""
+    """Return the row of a frozen series among those with its UIDs, which may belong to several patients."""
     if frozen.is_anonymous:
         if len(held) > 1:
             raise CohortError(
                 f"The series {safe(frozen.series)} occurs under {len(held)} patients in {where}, and this cohort was "
-                "frozen without PatientIDs, so that nobody knows which is meant. Open one that was frozen with them."
+                "frozen without PatientIDs, so nobody knows which is meant. Open a cohort that was frozen with them."
             )
         return held[0][1] if held else None
     exact = list({row.key: row for patient, row in held if patient == frozen.patient}.values())
     if len(exact) > 1:
-        # Such as Orthanc's patients whose PatientIDs differ in a space at the end, which is no part of a value.
+        # Such as patients in Orthanc whose PatientIDs differ by a trailing space, which is not part of the value.
         raise CohortError(
-            f"The series {safe(frozen.series)} occurs {len(exact)} times in {where}, under PatientIDs that are alike, "
-            "so that nobody knows which was frozen. Keep one of them there, or leave the series out before freeze()."
+            f"The series {safe(frozen.series)} occurs {len(exact)} times in {where}, under equivalent PatientIDs, so "
+            "nobody knows which was frozen. Keep one of them there, or leave the series out before freeze()."
         )
     others = [row for patient, row in held if is_same_patient(frozen.patient, patient)]
     return exact[0] if exact else others[0] if len(others) == 1 else None
 
 
 def is_same_patient(one: Patient, other: str) -> bool:
-    """Check whether a frozen PatientID may be the one that an archive has; a number stands for any."""
+    """Check whether a frozen PatientID may be that of a patient in an archive; a number stands for any PatientID."""
     return not isinstance(one, str) or not is_another_patient(one, other)
 
 
 def _instances(source: Source, series: Sequence[Row]) -> dict[str, dict[str, str]]:
-    """Return the key of each instance in some series, by the key of the series and the SOPInstanceUID."""
+    """Return the keys of the instances in some series, by the key of the series and the SOPInstanceUID."""
     members: dict[str, dict[str, str]] = {}
     for row in source.below("instance", series):
         members.setdefault(row.parent, {})[text(row.values.get("SOPInstanceUID"))] = row.key
@@ -172,5 +172,5 @@ def _take(frozen: FrozenSeries, row: Row, study: Row, members: dict[str, str], f
 
 
 def text(value: Value) -> str:
-    """Return an identifier as one string, "" if it is missing."""
+    """Return an identifier as one string; "" if it is missing."""
     return "" if value is None else "\\".join(map(str, value))

@@ -1,6 +1,6 @@
 """A frozen cohort in an archive; see `simple_orthanc.selection.source.Source` for the methods.
 
-Values of the index, such as descriptions of series, are as the archive has them now. What is read from files is
+Values of the index, such as descriptions of series, are shown as the archive has them now. What is read from files is
 compared with what was frozen: see `simple_orthanc.sources.frozen.files`.
 """
 
@@ -44,20 +44,20 @@ class FrozenSource(FrozenFiles):
     series : sequence of FrozenSeries
         What was frozen.
     checksums : {"files", "datasets"} or None
-        What readings are compared with.
+        The checksums that reads are compared with.
     part : str
         What the cohort is called in messages.
     query : FrozenQuery, optional
-        What found it, if that is known.
+        The query that selected them, if known.
 
     Attributes
     ----------
     archive : Source
         Where they are, with everything else that is there.
     part : str
-        What the cohort is called.
+        What the cohort is called in messages.
     query : FrozenQuery or None
-        What found it; a pickle leaves it out, which may be longer than all else.
+        The query that selected them; it is not pickled, since it may be longer than everything else.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class FrozenSource(FrozenFiles):
         self._lock = threading.RLock()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the archive and what was frozen, and nothing that was found."""
+        """Pickle the archive and what was frozen, but nothing that was found."""
         return _unpacked, (self.archive, packed(self._series), self._checksums, self.part)
 
     @property
@@ -94,7 +94,7 @@ class FrozenSource(FrozenFiles):
     # What there is
 
     def look(self) -> Found:
-        """Find the frozen objects in the archive, as it is now."""
+        """Find the frozen objects in the archive as it is now."""
         with self._lock:
             self._state = self.archive.revision()
             self._kept = find(self.archive, self._series)
@@ -102,12 +102,12 @@ class FrozenSource(FrozenFiles):
             return self._kept
 
     def leave_out_missing(self) -> None:
-        """Take what the archive holds for the whole of the cohort."""
+        """Treat what the archive holds as the whole cohort."""
         instances = self._found.instances.values()
         self._series = grouped(instances)
 
     def narrowed_to_patients_of(self, level: Level, keys: Iterable[str]) -> FrozenSource:
-        """Return the frozen objects of all patients of some studies, series or instances; sends no request."""
+        """Return the frozen objects of the patients of some studies, series or instances, without a request."""
         with self._lock:
             found = self._found
             patients = found.patients_of(level, keys)
@@ -125,7 +125,7 @@ class FrozenSource(FrozenFiles):
         Raises
         ------
         CohortError
-            Nothing was looked for before, and some are missing.
+            They are looked up for the first time, and some are missing.
         """
         with self._lock:
             found = self._kept
@@ -141,7 +141,7 @@ class FrozenSource(FrozenFiles):
         return {level: list(rows.values()) for level, rows in self.look().rows.items()}
 
     def counts(self) -> Mapping[Level, int]:
-        """Count what is there of the cohort, at each level."""
+        """Count the objects of the cohort that are there, at each level."""
         rows = self._found.rows
         return {
             "patient": len(self._found.studies),
@@ -151,7 +151,7 @@ class FrozenSource(FrozenFiles):
         }
 
     def mark(self, revision: Revision | None, instances: Sequence[str] | None) -> None:
-        """Return no state: what was replaced shows when it is read."""
+        """Return no state: what was replaced is noticed when it is read."""
 
     def replaced_since(self, mark: Mark, instances: Sequence[str], at: float, series_of: SeriesOf | None = None) -> int:
         """Return 0, since there is no such state."""
@@ -167,12 +167,12 @@ class FrozenSource(FrozenFiles):
             return Revision(self._state, counts)
 
     def changes(self, since: Revision) -> Changes:
-        """Find out what has changed of the cohort.
+        """Find out what has changed in the cohort.
 
         Warns
         -----
         UserWarning
-            Some of it is not there any more.
+            Some instances are no longer there.
         """
         assert isinstance(since.token, Revision)
         before = self._found
@@ -182,8 +182,8 @@ class FrozenSource(FrozenFiles):
             gone = len(before.instances.keys() - now.instances.keys())
             if gone:
                 warnings.warn(
-                    f"{gone:,} of {len(before.instances):,} instances of the {self.part} {agreeing(gone, 'are')} not "
-                    f"in {self.description} any more.",
+                    f"{gone:,} of {len(before.instances):,} instances of the {self.part} {agreeing(gone, 'are')} no "
+                    f"longer in {self.description}.",
                     stacklevel=stacklevel(),
                 )
         added = None if inner.added is None else inner.added & self._found.instances.keys()
@@ -194,7 +194,7 @@ class FrozenSource(FrozenFiles):
         return self.archive.indexed(tag)
 
     def searchable(self, tag: Tag, predicate: Predicate) -> bool:
-        """Check whether rows are searched for by a tag."""
+        """Check whether `search` can find rows by a predicate of a tag."""
         if self.indexed(tag) == "instance":
             return tag.vr == "UI" and self.archive.searchable(tag, predicate)
         return is_searchable(tag) and self.indexed(tag) is not None
@@ -207,14 +207,14 @@ class FrozenSource(FrozenFiles):
             yield from map(self._part, self._found.rows[level].values())
 
     def _part(self, row: Row) -> Row:
-        """Return a row with its frozen children alone."""
+        """Return a row with only its frozen children."""
         return replace(row, children=tuple(self._found.children[row.key]), has_unknown_children=False)
 
     def search(self, level: Level, tag: Tag, predicate: Predicate) -> Iterable[Row]:
         """List at least the rows for which a predicate holds."""
         if level == "instance":
             return self._own(self.archive.search(level, tag, predicate))
-        # They are in memory.
+        # These rows are in memory.
         return self.listing(level)
 
     def _own(self, rows: Iterable[Row]) -> Iterator[Row]:
@@ -262,7 +262,7 @@ class FrozenSource(FrozenFiles):
         return [match for match in self.archive.resolve(text) if match.key in own[match.level]]
 
     def server_field(self, kind: str, name: str) -> Mapping[Level, Mapping[str, Value]]:
-        """Return what the archive has of labels or metadata."""
+        """Return the labels or metadata that the archive has."""
         return self.archive.server_field(kind, name)
 
     def close(self) -> None:

@@ -1,17 +1,18 @@
-"""Which instances an Orthanc has stored again since a state of it, for sessions that come from a pickle.
+"""Finds the instances that Orthanc has stored again since an earlier state, for sessions that were unpickled.
 
-The feed of changes has an entry for each instance that was stored, also for one that replaces another. Those that were
-stored since a state were replaced, unless the whole series is new since then: what arrived between the first look at
-the archive and the select that found it was in the selection from the beginning. So of a new series the time of its
-entries decides, which the feed has to the second: it was replaced if that is clearly after the session was pickled.
+The feed of changes has an entry for each instance that was stored, including one that replaces another. The selected
+instances that were stored since the state were replaced, unless their whole series is new since then: what arrived
+between the first look at the archive and the select that found it was part of the selection all along. So in a new
+series the time of the entries decides, which the feed has to the second: an instance was replaced if that is clearly
+after the session was pickled.
 
-A busy archive may have stored millions since. Of a feed that long only the beginning is read, and of each instance that
-is asked about the time at which it was received: one that was not received before the last entry that was read was
-stored behind it. Then a series counts as new if all that is asked about of it was stored since the state.
+A busy archive may have stored millions of instances since. Only the beginning of such a long feed is read. Then the
+time of reception is requested for each instance in question: one that was received after the last entry read was stored
+behind it. In that case a series counts as new if all its instances in question were stored since the state.
 
-The feed can be cleared, and a database be replaced by another one. So it is believed only if the last entry that is
-known is still there. If it is not, what was received clearly after the session was pickled counts as
-stored since the state as well.
+The feed can be cleared, and a database can be replaced by another one. So the feed is trusted only if the last known
+entry is still there. If it is not, whatever was received clearly after the session was pickled also counts as stored
+since the state.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ from simple_orthanc.sources.orthanc.changes import LastChange
 from simple_orthanc.transport import Transport
 
 _PAGE = 1000
-# A page takes Orthanc 16 ms, and the time of one instance 0.2 ms.
+# A page takes Orthanc 16 ms, and the time of reception of one instance 0.2 ms.
 _MOST_PAGES = 20
 _MOST_KEPT = 100_000
-# Instances whose times are asked for in one request.
+# Instances whose times of reception are requested at once.
 _BATCH = 1000
-# Seconds that the times of two entries of the feed may be wrong by, together with clocks of several machines.
+# Seconds by which the times of two entries of the feed, and the clocks of several machines, may be off together.
 _UNSURE = 1.0
-# Before everything: what is taken for a time that cannot be read.
+# Stands for a time that cannot be read: before everything else.
 _EARLIEST = datetime(1970, 1, 2, tzinfo=timezone.utc)
 
 _IS_PAGE = has(Changes=list, Done=bool)
@@ -53,7 +54,7 @@ def _is_new(entry: _Entry | None, since: int) -> bool:
 
 
 class Additions:
-    """What the feed of changes of one server says of instances and series, from the earliest state that was asked for.
+    """What the feed of changes of one server says about instances and series since the earliest state in question.
 
     Several threads may use it.
 
@@ -65,21 +66,21 @@ class Additions:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        # The entries behind the number _start up to _end have been read, at the time _read_at.
+        # The entries after number _start, up to _end, were read at the time _read_at.
         self._start, self._end = -1, LastChange(-1)
-        # Number of each to its hash, by which states of another database are told from those of this one.
+        # Number of each entry to its hash, which distinguishes states of this database from those of another.
         self._seen: dict[int, int] = {}
         self._read_at = 0.0
-        # The time of the last entry that was read, if there are too many to read them all.
+        # The time of the last entry that was read, if there are too many to read all.
         self._left_at: datetime | None = None
-        # Whether the last entry that was known before a look was gone.
+        # Whether the last known entry turned out to be gone.
         self._is_cut = False
         # Orthanc's id of an instance or series to its last entry.
         self._stored: dict[str, _Entry] = {}
         self._lock = threading.Lock()
 
     def count_replaced(self, mark: Mark, instances: Sequence[str], at: float, series_of: SeriesOf | None) -> int:
-        """Count those of some instances that were stored again since a state; see `Source.replaced_since`."""
+        """Count the instances that were stored again since a state; see `Source.replaced_since`."""
         since = mark.revision.token
         assert isinstance(since, LastChange)
         with self._lock:
@@ -91,7 +92,7 @@ class Additions:
                 self._start, self._end, self._seen = since.number, since, {since.number: hash(since)}
                 self._stored, self._read_at, self._left_at, self._is_cut = {}, 0.0, None, False
                 self._read()
-            # Of this state: another thread may begin anew with an earlier one.
+            # As they are for this state: another thread may start over with an earlier one.
             entries, left_at, is_cut = self._stored, self._left_at, self._is_cut
             stored = {key: entries[key].date for key in instances if _is_new(entries.get(key), since.number)}
         if left_at is not None:
@@ -111,7 +112,7 @@ class Additions:
         return len(stored) - len(late) + len(self._after({key: stored[key] for key in late}, mark))
 
     def _after(self, dates: Mapping[str, datetime | None], mark: Mark) -> list[str]:
-        """Return those whose times are clearly after the state was marked."""
+        """Return the keys whose times are clearly later than the mark of the state."""
         if not dates:
             return []
         now = server_time(self._transport.content("GET", "/tools/now").decode("ascii", "replace"))
@@ -124,7 +125,7 @@ class Additions:
 
     def _read(self) -> None:
         begun = time.monotonic()
-        # The entry that is known is read again: if it is gone, so may others be.
+        # The last known entry is read again: if it is gone, others may be too.
         known, since = self._end, max(0, self._end.number - 1)
         for number in range(_MOST_PAGES):
             page = ask(self._transport, "GET", "/changes", _IS_PAGE, params={"since": since, "limit": _PAGE})
@@ -146,7 +147,7 @@ class Additions:
         self._read_at = begun
 
     def _received_behind(self, left_at: datetime, instances: Sequence[str]) -> Mapping[str, datetime | None]:
-        """Return those instances that were not clearly received before a time, with their own times."""
+        """Return the time of reception of each instance, unless it is clearly before a time."""
         earliest = left_at - timedelta(seconds=_UNSURE)
         received = dict(self._received(instances))
         return {key: date for key, date in received.items() if date is None or date >= earliest}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from simple_orthanc.errors import NotFoundError, ServerError, TransportError
+from simple_orthanc.showing.text import counted
 from simple_orthanc.transport import Transport, UnusableError
 
 Check = Callable[[Any], bool]
@@ -102,8 +103,8 @@ def raise_if_held(transport: Transport, route: str, keys: Collection[str]) -> No
             continue
         raise UnusableError(
             TransportError(
-                f"{transport.url} holds /{route}/{key}, and its listings do not contain it: {len(keys) - number} "
-                "objects would be missing. Check what is between the server and here."
+                f"{transport.url} holds /{route}/{key}, but its listings do not contain it: "
+                f"{counted(len(keys) - number, 'object')} would be missing. Check what is between the server and here."
             )
         )
 

@@ -1,18 +1,18 @@
-"""The files of series of small images, read from one archive that the server makes of them.
+"""Series of small images, read as one archive (ZIP) that the server makes of them.
 
-What decides is the work of the server for each file, measured with 10,000 instances of 10 kB in its database, in
-processor time. From 1.12 on, a request for one file takes it 1.4 ms, most of which looks the file up, and its share of
-an archive 0.6 ms. Orthanc 1.10 needs 0.07 ms for a request and 0.25 ms in an archive, where it deflates. So there an
-archive serves only where each request waits for a network, and elsewhere requests are sent in rows. Of larger files an
-archive would take longer: Orthanc deflates some 40 MB per second.
+Whether this pays depends on the server's work for each file: its processor time, measured with 10,000 instances of
+10 kB in its database. From 1.12 on, a request for one file takes 1.4 ms, most of it to look the file up, and one file
+of an archive takes 0.6 ms. Orthanc 1.10 takes 0.07 ms for a request, and 0.25 ms for a file of an archive, which it
+deflates. So with 1.10 an archive pays only if each request waits for a network; otherwise requests are pipelined. For
+larger files an archive would take longer, since Orthanc deflates some 40 MB per second.
 
-The archive names series: from 1.12 on, Orthanc takes ten times as long for instances by their ids. It leaves out what
-it cannot read, and its members have names that say nothing, so each is known by the identifiers in it, and compared
-with what the server lists. A file that is not there, or differs, is left to be read by itself.
+The archive is requested by series: from 1.12 on, Orthanc takes ten times as long for instances by their ids. Orthanc
+leaves out what it cannot read, and the names of the members do not identify them. So each member is identified by its
+own UIDs, and compared with what the server lists. A file that is missing or differs is read by itself later.
 
-For Orthanc an archive is a job. It waits behind those that run, and when it has ended it pushes the oldest out of the
-history, which holds ten, and of which somebody may still want to know the outcome, or to fetch what it has made. So an
-archive is only asked for where no other job is active, or was lately.
+To Orthanc an archive is a job. It waits for the jobs that are running, and once it has ended it pushes the oldest job
+out of the history of ten, although somebody may still want that job's outcome or output. So an archive is requested
+only if no job of somebody else is active or has ended recently.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ from simple_orthanc.sources.orthanc.files import FileReader
 from simple_orthanc.transport import Transport
 
 _SMALL = 40_000
-"""The mean size in bytes up to which files are read from an archive."""
+"""Files of up to this mean size, in bytes, are read from an archive."""
 
 _SLOW_SINGLE_FILES = (1, 12)
-"""The version from which on single files take the server longer than an archive."""
+"""From this version on, single files take the server longer than an archive."""
 
-# Below that of other jobs, by which the jobs of these archives are also known.
+# Below that of other jobs; it also marks the jobs of these archives.
 _PRIORITY = -1
-# Seconds after which nobody waits for the outcome of a job any more.
-_LATELY = 600.0
+# Seconds after which nobody is likely to wait for the outcome of a job.
+_RECENTLY = 600.0
 # Seconds after which single files are quicker.
 _TIMEOUT = 20.0
-# Archives that are asked for at a time: over a slow link one is on its way while the server begins the next. As many
-# jobs run at a time by default, and others would wait on the server, within their timeout.
+# Archives that are requested at a time: over a slow link one arrives while the server makes the next. Orthanc runs two
+# jobs at a time by default (ConcurrentJobs); a third would use up its timeout in the queue.
 _AT_ONCE = 2
 _SECONDS_BETWEEN_LOOKS = 0.2
 
@@ -73,9 +73,9 @@ class ArchiveReader:
         self._turns = threading.Semaphore(_AT_ONCE)
 
     def read(self, series: Sequence[Row]) -> Iterator[tuple[str, Buffer]]:
-        """Yield the files of some series as they arrive; none where single files are read as quickly.
+        """Yield the files of some series as they arrive; none if single files are as quick.
 
-        If no archive can be had, or not all of it, files are missing.
+        If no archive is available, or not all of it arrives, files are missing.
         """
         if not self._pays([key for row in series for key in row.children]):
             return
@@ -92,13 +92,13 @@ class ArchiveReader:
                 self._reader.keep(key, stamps.get(key), file)
                 yield key, file
         except NotFoundError:
-            # A series is gone, which reading its files tells.
+            # A series is gone; reading its files reports that.
             return
         except ServerError:
-            # A user may not be allowed archives.
+            # This user may not be allowed to make archives.
             self._is_refused = True
         except TransportError:
-            # So does reading files tell whether the server can be reached.
+            # Reading the files reports whether the server can be reached.
             return
 
     def _pays(self, keys: Sequence[str]) -> bool:
@@ -141,9 +141,9 @@ class ArchiveReader:
             self._turns.release()
 
     def _has_other_jobs(self) -> bool:
-        """Check whether the server has jobs of somebody else, which are active or have ended lately."""
+        """Check whether the server has jobs of somebody else that are active or have ended recently."""
         jobs = ask(self._transport, "GET", "/jobs", _is_jobs, params={"expand": ""})
-        return any(_is_active_lately(job) for job in jobs if not _is_own(job))
+        return any(_is_active_or_recent(job) for job in jobs if not _is_own(job))
 
 
 def _is_jobs(answer: Any) -> bool:
@@ -154,6 +154,6 @@ def _is_own(job: Mapping[str, Any]) -> bool:
     return job.get("Type") == "Archive" and job.get("Priority") == _PRIORITY
 
 
-def _is_active_lately(job: Mapping[str, Any]) -> bool:
+def _is_active_or_recent(job: Mapping[str, Any]) -> bool:
     now, completed = server_time(job.get("Timestamp")), server_time(job.get("CompletionTime"))
-    return now is None or completed is None or (now - completed).total_seconds() < _LATELY
+    return now is None or completed is None or (now - completed).total_seconds() < _RECENTLY

@@ -1,8 +1,8 @@
 """Files of single instances, each compared with what the server lists: identity, length and checksum.
 
-A proxy, a cache or a disk can cut a file, return another one, or change a bit, and HTTP reports a complete response. So
-what arrives is compared with what the server's database holds: the identifiers of the object, the length of its file,
-and its MD5. A file that differs is read again up to three times, within the connection's patience.
+A proxy, a cache or a disk can truncate a file, return another one, or flip a bit, and HTTP still reports a complete
+response. So whatever arrives is compared with the server's database: the identifiers of the object, the length of its
+file, and its MD5. A file that differs is read again up to three times, within the connection's patience.
 
 The MD5 comes with the find that lists the instances (Orthanc 1.12.5 and newer), or from one small request per file.
 """
@@ -37,10 +37,10 @@ from simple_orthanc.transport import Transport, UnusableError
 from simple_orthanc.transport.pipelining import IN_A_ROW
 
 _HEADER_BYTES = 16 * 1024
-# Bytes of the answers that tell whether a file is still the same.
+# Bytes of an answer that shows whether a file is still the same.
 _STAMP = 1 << 9
 _PIECE = 1 << 20
-# Connections on which files are read in rows from a server nearby, for each caller: several groups are read at a time.
+# Connections for pipelined reads from a nearby server, per caller: several callers read at the same time.
 _ROWS_AT_ONCE = 1
 _IS_FILE = has(FileSize=(int, str))
 
@@ -57,12 +57,12 @@ class FileReader:
     rest : Rest
         The REST API over it, for what the server can do.
     listed : ListedFiles
-        The files as the server listed them; what is asked here is added.
+        The files as the server listed them; answers to further requests are added.
     checksums : bool, optional
-        Whether MD5s are compared by `header`, `content` and `read`, too; `save` always does. True: also those that
-        must be asked for, one small request per file. False: none. None: those that came with the list of instances.
+        Whether `header`, `content` and `read` compare MD5s; `save` always does. True: even those that must be
+        requested, one small request per file. False: none. None: those that came with the list of instances.
     kept : KeptFiles, optional
-        The files of this server in a cache.
+        The cached files of this server.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class FileReader:
         self._keeps_none = threading.Event()
 
     def without_cache(self) -> FileReader:
-        """Return a reader of what the server holds now, never of what is in the cache."""
+        """Return a reader that reads what the server holds now, never the cache."""
         reader = copy.copy(self)
         reader._kept = None
         return reader
@@ -92,21 +92,21 @@ class FileReader:
         return StoredFile(listed.size, listed.md5)
 
     def listed_file(self, key: str) -> StoredFile:
-        """Return the length and the MD5 of a file as far as the server listed them."""
+        """Return the length and the MD5 of a file, as far as the server has listed them."""
         listed = self._listed.get(key)
         return StoredFile() if listed is None else StoredFile(listed.size, listed.md5)
 
     def compared_md5(self, key: str) -> str | None:
-        """Return the listed MD5, if what is read is compared with it; a kept file was compared when it was stored."""
+        """Return the listed MD5 if reads are compared with it; a cached file was compared when it was stored."""
         return None if self._checksums is False or self._kept is not None else self.listed_file(key).md5
 
     @property
     def asks_for_checksums(self) -> bool:
-        """Whether the MD5 of a file is asked for before it is read, if it is not known."""
+        """Whether an unknown MD5 is requested before the file is read."""
         return bool(self._checksums)
 
     def is_as_listed(self, key: str, content: bytes) -> bool:
-        """Check whether a file agrees with what the server has listed of it."""
+        """Check whether a file agrees with what the server has listed about it."""
         listed = self._listed.get(key)
         md5 = None if self._checksums is False else lambda: _md5(content)
         return listed is not None and listed.difference(len(content), md5) is None
@@ -122,7 +122,7 @@ class FileReader:
         return self._transport.at_once(size, WORKERS if headers else READERS)
 
     def _are_kept(self, keys: Sequence[str]) -> bool:
-        """Check whether files are kept, by the first, the last and one between: they were mostly read in one go."""
+        """Check whether files are cached, by the first, the middle and the last: most were read in one go."""
         if self._kept is None or not keys:
             return False
         listed = [(key, self._listed.get(key)) for key in {keys[0], keys[len(keys) // 2], keys[-1]}]
@@ -146,11 +146,11 @@ class FileReader:
     def _part_reader(
         self, key: str, stamp: Stamp | None, fetched: bytearray
     ) -> Callable[[int, int], tuple[memoryview, bool]]:
-        """Return what reads parts of a file; those that were fetched from its beginning on are added to an array."""
+        """Return a function that reads parts of a file; `fetched` receives what was fetched from its beginning on."""
         beginning = bytearray()
 
         def read(start: int, stop: int) -> tuple[memoryview, bool]:
-            """Read bytes of the file, and whether they are the whole file."""
+            """Return bytes of the file, and whether they are the whole file."""
             kept = None if stamp is None or self._kept is None else self._kept.part(key, stamp, start, stop)
             part, whole = self._fetched_part(key, stamp, start, stop) if kept is None else kept
             if stamp is not None and not whole:
@@ -163,7 +163,7 @@ class FileReader:
 
     def _fetched_part(self, key: str, stamp: Stamp | None, start: int, stop: int) -> tuple[memoryview, bool]:
         listed = self._listed.get(key)
-        # A range that ends behind the end of the file is refused, and a small file is as cheap whole.
+        # A range that extends beyond the end of the file is refused, and a small file costs no more whole.
         if not self._rest.capabilities.ranges or listed is None or listed.size <= stop:
             content = self._read_once(key, self._buffer)
             self._keep(key, stamp, content)
@@ -207,9 +207,9 @@ class FileReader:
         return content
 
     def read_several(self, keys: Sequence[str]) -> dict[str, Buffer]:
-        """Read small files with requests that wait for none before them; what is missing is read by `read`."""
+        """Read small files with pipelined requests; `read` reads those that are missing from the result."""
         if self._checksums:
-            # Each MD5 is a request that is waited for.
+            # Each MD5 takes a request whose answer must be awaited.
             return {}
         files, stamps = self.read_kept(keys)
         missing = [key for key in keys if key not in files and self._listed.get(key) is not None]
@@ -258,7 +258,7 @@ class FileReader:
             self._check_identity(key, identity_in(stream, size))
 
     def _until_whole(self, read: Callable[[], Result]) -> Result:
-        """Read a file again, a few times, while what arrives is not the one that was asked for."""
+        """Read a file again, a few times, as long as what arrives is not what was requested."""
 
         def attempt() -> Result:
             try:
@@ -270,15 +270,15 @@ class FileReader:
 
         return self._transport.repeat(attempt)
 
-    # What is kept in a cache
+    # The cache
 
     def _stamp(self, key: str) -> Stamp | None:
-        """Return what tells the file that the server has from others; None if nothing is kept."""
+        """Return what distinguishes the file that the server has from others; None if there is no cache."""
         if self._kept is None:
             return None
         listed = self._listed.get(key)
         if listed is None or listed.stamp is None:
-            # Where MD5s come with the list of instances they are compared, so that of this one is asked for.
+            # Where MD5s come with the list of instances they are compared, so the MD5 of this one is requested.
             with_md5 = self._rest.capabilities.extended_find and self._checksums is not False
             asked = self._listed.ask()
             listed = self._list(key, with_md5)
@@ -292,7 +292,7 @@ class FileReader:
         return None if listed is None else listed.stamp
 
     def read_kept(self, keys: Sequence[str]) -> tuple[dict[str, Buffer], dict[str, Stamp | None]]:
-        """Return those files that are kept, and the stamps with which others are kept by `keep`."""
+        """Return the files that are in the cache, and the stamps with which `keep` adds the others."""
         if self._kept is None:
             return {}, {}
         stamps = {key: self._listed_stamp(key) for key in keys}
@@ -303,7 +303,7 @@ class FileReader:
         return {key: content for key, content in found.items() if content is not None}, stamps
 
     def keep(self, key: str, stamp: Stamp | None, content: bytes) -> None:
-        """Keep a file that was read since its stamp was asked for, if files are kept."""
+        """Add a file that was read after its stamp was requested to the cache, if there is one."""
         if stamp is not None:
             self._keep(key, stamp, memoryview(content))
 
@@ -312,17 +312,17 @@ class FileReader:
             return None
         kept = self._kept.read(key, stamp, allocate, is_compared=bool(self._checksums))
         if kept is None:
-            # It may have been found to be replaced: what arrives now is compared with what is listed now.
+            # The file may turn out to have been replaced: what arrives now is compared with what is listed now.
             self._stamp(key)
         return kept
 
     def _keep(self, key: str, stamp: Stamp | None, content: memoryview) -> None:
-        """Keep a file that was read since a stamp was asked for."""
+        """Add a file that was read after a stamp was requested to the cache, unless it was replaced since."""
         now = self._unreplaced(key, stamp)
         if self._kept is None or now is None:
             return
         if now.md5 is None or self._checksums is False:
-            # Nothing has shown yet that it is the file of this instance.
+            # Nothing has shown so far that it is the file of this instance.
             now = now._replace(md5=None)
             try:
                 self._check_identity(key, _identity_at_beginning(content))
@@ -331,14 +331,14 @@ class FileReader:
         self._kept.add(key, now, content)
 
     def _unreplaced(self, key: str, stamp: Stamp | None) -> Stamp | None:
-        """Return the stamp of a file with what was learnt of it since; None if it was replaced since."""
+        """Return the stamp of a file with what has been learnt since; None if the file was replaced since."""
         now = self._listed_stamp(key)
         return now if now is not None and stamp is not None and now.version == stamp.version else None
 
     # What the server lists
 
     def _check(self, key: str, size: int, md5: Callable[[], str] | None, listed: ListedFile | None = None) -> None:
-        """Raise a TransportError if a file differs from what the server lists, or listed before it was replaced."""
+        """Raise a TransportError if a file is neither the one that was listed nor the one that is listed now."""
         listed = self._listed.get(key) or listed
         difference = None if listed is None else listed.difference(size, md5)
         if difference is None:
@@ -348,9 +348,9 @@ class FileReader:
         now = self._list(key, with_md5=md5 is not None)
         if now == listed or now.difference(size, md5) is not None:
             raise TransportError(
-                f"{self._transport.url} was asked for the file of instance {key}, and returned {difference}. Nothing "
-                "of it was kept. If trying again does not help, a proxy on the way cuts or changes files, or the "
-                "server's disk is damaged.",
+                f"{self._transport.url} was asked for the file of instance {key}, and returned {difference}. The "
+                "response was discarded. If trying again does not help, a proxy on the way truncates or changes files, "
+                "or the server's disk is damaged.",
                 is_about_object=True,
             )
         asked.take({key: now})
@@ -361,9 +361,9 @@ class FileReader:
         return listed._replace(md5=self.stored_md5(key)) if with_md5 else listed
 
     def _with_checksum(self, key: str) -> ListedFile:
-        """Return a file as the server lists it, with its MD5 if the server keeps that; what is not known is asked for.
+        """Return a file as the server lists it, with its MD5 if the server keeps one; request what is not known.
 
-        Another thread may notice meanwhile that the file was replaced: then this is not kept.
+        If another thread notices meanwhile that the file was replaced, the answer is not remembered.
         """
         asked = self._listed.ask()
         listed = self._listed.get(key)
@@ -380,13 +380,13 @@ class FileReader:
     def stored_md5(self, key: str) -> str | None:
         """Return the MD5 of the file as it is stored, without compression; None if the server keeps none."""
         try:
-            # There may be many in a row; their memory is new, since that of this thread may hold a file.
+            # Into new memory, since the buffer of this thread may hold a file.
             read = self._transport.read_into(f"/instances/{key}/attachments/dicom/md5", _new_memory)
             md5 = bytes(read).decode("ascii", "replace")
         except ServerError:
             md5 = ""
         if not md5.strip():
-            # Orthanc also answers 404 if there is no such instance, which this raises.
+            # Orthanc also answers 404 if there is no such instance: then this raises.
             self._transport.json("GET", f"/instances/{key}", params={"short": ""})
             self._tell_no_checksums()
         return md5.strip() or None
@@ -398,7 +398,7 @@ class FileReader:
         if is_first:
             warnings.warn(
                 f"{self._transport.url} keeps no checksums of its files (StoreMD5ForAttachments is false), so files "
-                "are compared with what it lists by their identifiers and length alone.",
+                "are checked by their identifiers and lengths alone.",
                 stacklevel=stacklevel(),
             )
 
@@ -411,7 +411,7 @@ class FileReader:
     def _check_identity(self, key: str, arrived: Identity) -> None:
         if orthanc_id(arrived) == key:
             return
-        # Orthanc may have decoded a PatientID otherwise, so its database decides.
+        # Orthanc may have decoded a PatientID differently, so its database decides.
         listed = self._listed_identity(key)
         if listed.differences(arrived):
             raise another_object(self._transport.url, listed, arrived)
@@ -432,7 +432,7 @@ class FileReader:
 
 
 def _identity_at_beginning(content: memoryview) -> Identity:
-    # Most files are shorter; of a longer one no copy is made.
+    # Only the beginning, since `BytesIO` copies: most files are shorter than this anyway.
     beginning = content[:_PIECE]
     return identity_in(io.BytesIO(beginning), len(beginning))
 

@@ -2,14 +2,14 @@
 
 What the server is trusted with, and why
 ----------------------------------------
-- ``/tools/find`` is used to transfer fewer rows, never to decide. Its wildcards are sent only where the answer is sure
-  to hold every match: whatever the server folds in its own way (accents, ``_``, ``%``) is sent as ``*``.
-- ``LimitFindResults`` cuts answers silently and is nowhere reported. So every find is paged, and a page counts as the
-  last only if it is empty or smaller than a page that this server has already returned. Before Orthanc 1.12.5 the limit
-  applies before pages are taken, so there a listing replaces a find that may have been cut. See
+- ``/tools/find`` is used to transfer fewer rows, never to decide. Wildcards are sent only if the answer is certain to
+  contain every match: whatever the server folds in its own way (accents, ``_``, ``%``) is sent as ``*``.
+- ``LimitFindResults`` truncates answers silently and is reported nowhere. So every find is paged, and a page counts as
+  the last only if it is empty or smaller than a page that this server has already returned. Before Orthanc 1.12.5 the
+  limit applies before paging, so there a listing replaces a find that may have been truncated. See
   `simple_orthanc.sources.orthanc.find_limit`.
-- What is deleted while the pages of a find are read moves other objects to pages that were read before. So each page
-  begins with the last row of the one before, and the find begins again if that row is not there any more.
+- Objects deleted while the pages of a find are read move others to pages that were read before. So each page begins
+  with the last row of the previous one, and the find starts over if that row is no longer there.
 """
 
 from __future__ import annotations
@@ -33,34 +33,34 @@ from simple_orthanc.sources.orthanc.changes import count_all
 from simple_orthanc.sources.orthanc.find_limit import CHILDREN, MAX_UIDS, PAGES_WHOLE, FindLimit, Observed
 from simple_orthanc.transport import Transport, UnusableError
 
-# A page of a listing: large, since the server's own work per row is the same, and bounded, since it is held in memory.
+# Rows of a page: many, since the server's work per row stays the same, but not all, since a page is held in memory.
 PAGE = 5000
-# This many pages are requested at once, from this many objects on; over a slow link, where the first pages arrive while
-# the server makes the others, from fewer on.
+# This many pages are requested at once for this many objects or more; over a slow link, where the first pages arrive
+# while the server makes the others, for fewer.
 _PAGES_AT_ONCE = 4
 _WORTH_PAGES_AT_ONCE, _WORTH_PAGES_FAR_AWAY = 4000, 400
 # A find may leave out what is deleted meanwhile: before Orthanc 1.12.5 it looks up the objects of a page one by one. So
-# a page that lacks less than this part of its rows may be full.
+# a page that lacks fewer than one in this many of its rows may be full.
 _PART_GONE = 10
-# So many objects are requested by their ids at once.
+# How many objects are requested by their ids at once.
 MAX_IDS = 200
-# How many times as long as in a listing an object takes the server that is found by its id.
+# An object looked up by its id takes the server this many times as long as one in a listing.
 _TIMES_BY_ID = 4
-# Up to this many patterns are sent as one find each; for more, the level is listed.
+# Up to this many patterns are sent as one find each; for more, the whole level is listed.
 _MAX_PATTERNS = 8
 
-# What a find returns for each object, of all that it could (from Orthanc 1.12.5 on).
+# What a find is asked to return for each object (from Orthanc 1.12.5 on).
 _CONTENT: dict[Level, list[str]] = {
     "study": ["MainDicomTags", "Parent", "Children"],
     "series": ["MainDicomTags", "Parent", "Children"],
     "instance": ["MainDicomTags", "Parent", "Attachments"],
 }
-# What only a find tells of an object.
+# What only a find returns about an object.
 _ONLY_FOUND = frozenset({"Labels", "MetadataQuery"})
 PARENT_KEY = {"study": "ParentPatient", "series": "ParentStudy", "instance": "ParentSeries"}
 _PARENT_LEVEL: dict[Level, Level] = {"study": "patient", "series": "study", "instance": "series"}
 
-# A character that the server folds away leaves nothing behind, so that not even "?" would match it.
+# A character that the server drops leaves nothing that even "?" would match.
 _UNSAFE = re.compile(r"[^A-Za-z0-9 .^*,:;()+/-]+")
 
 
@@ -69,7 +69,7 @@ Arrived = Callable[[Sequence[Mapping[str, Any]]], object]
 
 
 class Finder:
-    """Finds objects on an Orthanc server; what it returns are the server's own answers, one for each object.
+    """Finds objects on an Orthanc server, and returns the server's own answers, one for each object.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ class Finder:
         return self._observed.counts or self.count()
 
     def all(self, level: Level, arrived: Arrived | None = None) -> list[dict[str, Any]]:
-        """Return all objects of a level: as many as the server counts.
+        """Return all objects of a level, as many as the server counts.
 
         Parameters
         ----------
@@ -108,7 +108,7 @@ class Finder:
         Raises
         ------
         TransportError
-            Fewer can be found, in every way and after a few attempts.
+            Fewer are found, in every way and in each of a few attempts.
         """
         return self._transport.repeat(lambda: self._all(level, arrived or _ignore))
 
@@ -116,21 +116,21 @@ class Finder:
         answers = self._pages_of_all(level, arrived)
         if not self._is_short(level, len(answers)):
             return answers
-        # A proxy may cut listings, or answer each page with the first one.
+        # A proxy may truncate listings, or answer each page with the first one.
         missing = self._ids_in_parents(level) - {answer["ID"] for answer in answers}
         answers = [*answers, *self.by_id(level, missing)]
         if self._is_short(level, len(answers)):
             raise UnusableError(
                 TransportError(
                     f"{self._transport.url} lists {len(answers)} of the {self._observed.counts[level]} objects of "
-                    f"level {level} that it counts, so that objects would be missing. Check what is between the "
-                    "server and here."
+                    f"level {level} that it counts, so objects would be missing. Check what is between the server "
+                    "and here."
                 )
             )
         return answers
 
     def _is_short(self, level: Level, count: int) -> bool:
-        """Check whether there are fewer objects than the server counts, now if not before."""
+        """Check whether there are fewer objects than the server counts, even if it counts again."""
         counts = self._known_counts()
         return count < counts[level] and count < self.count()[level]
 
@@ -142,7 +142,7 @@ class Finder:
 
     def _pages_of_all(self, level: Level, arrived: Arrived) -> list[dict[str, Any]]:
         is_find = self._rest.capabilities.extended_find
-        # Their number decides how they are paged, and none is lost if it is another one by now.
+        # This number decides how they are paged; none is lost if it has changed since.
         total = self._known_counts()[level]
 
         def read(since: int, limit: int) -> list[dict[str, Any]]:
@@ -150,7 +150,7 @@ class Finder:
             arrived(page)
             return page
 
-        # Pages may miss what moves from one to another, and a find is also cut by LimitFindResults.
+        # Pages may miss what moves from one to another, and LimitFindResults also truncates a find.
         is_checked = is_find or self._number_of_pages(total) > 1
         asked: list[Callable[[], Any]] = [lambda: self._read_at_once(read, total)]
         asked += [lambda: self._ids(level)] if is_checked else []
@@ -159,10 +159,10 @@ class Finder:
         return [*objects, *self.by_id(level, missing)]
 
     def _ids(self, level: Level) -> set[str]:
-        """Return all ids of a level at one moment; what is added later is found by `OrthancSource.changes`.
+        """Return all ids of a level at one moment; `OrthancSource.changes` finds what is added later.
 
         A listing of objects takes several pages, and what is stored or deleted meanwhile moves others from one page to
-        another, where they may be missed; a find is also cut by LimitFindResults.
+        another, where they may be missed; LimitFindResults also truncates a find.
         """
         return set(ask(self._transport, "GET", f"/{ROUTE[level]}", is_ids))
 
@@ -178,32 +178,32 @@ class Finder:
             path = "/tools/bulk-content"
             return list(filter(None, ask(self._transport, "POST", path, is_objects, body=body, idempotent=True)))
 
-        # The server takes as long for them at the same time.
+        # A nearby server takes as long for all of them when they are sent at the same time.
         workers = self._transport.at_once(nearby=1)
         found = run_all(answers, list(batches(list(ids), MAX_IDS)), workers=workers)
         return [answer for each in found for answer in each]
 
     @property
     def is_quicker_by_id(self) -> bool:
-        """Whether objects are found sooner by their ids than by the UIDs of what they are in.
+        """Whether objects are found sooner by their ids than by the UIDs of their parents.
 
         Orthanc 1.10.1 takes 0.05 ms of processor time for each of 10,000 instances by its id, and 0.3 ms in a find.
         """
         return not self._rest.capabilities.extended_find
 
     def is_listed_sooner(self, level: Level, number: int) -> bool:
-        """Check whether a whole level is listed sooner than so many of its objects are found by their ids."""
+        """Check whether listing a whole level is quicker than finding that many of its objects by their ids."""
         return _TIMES_BY_ID * number > self._known_counts()[level]
 
     def completed(
         self, level: Level, answers: Iterable[dict[str, Any]], expected: Collection[str]
     ) -> list[dict[str, Any]]:
-        """Add to answers the objects that must be among them; one that is gone is left out.
+        """Add missing objects to answers that must contain them; one that is gone is left out.
 
         Raises
         ------
         TransportError
-            The server holds an object that none of its listings contains.
+            The server holds an object that none of its listings contain.
         """
         found = list(answers)
         missing = set(expected) - {answer["ID"] for answer in found}
@@ -225,9 +225,9 @@ class Finder:
         level : str
             The level of the objects.
         parent : str
-            Orthanc's id of what they are in.
+            Orthanc's id of the object that they are in.
         expected : collection of str
-            Ids that are known to be in it.
+            Ids of objects that are known to be in it.
         """
         if self._rest.capabilities.extended_find:
             options: dict[str, Any] = {PARENT_KEY[level]: parent}
@@ -243,7 +243,7 @@ class Finder:
         return answers or self.completed(level, (), self._children(level, parent))
 
     def _children(self, level: Level, parent: str) -> list[str]:
-        """Return the ids of what is in an object, of which nothing was found; none if it is gone."""
+        """Return the ids of the children of an object for which none were found; none if it is gone."""
         path, name = f"/{ROUTE[_PARENT_LEVEL[level]]}/{parent}", CHILDREN[level]
         try:
             children = ask(self._transport, "GET", path, has(**{name: list}))[name]
@@ -251,7 +251,7 @@ class Finder:
             return []
         if not children:
             raise TransportError(
-                f"{self._transport.url} lists nothing in {path}, and no object of Orthanc is empty. Check what is "
+                f"{self._transport.url} lists nothing in {path}, but no object in Orthanc is empty. Check what is "
                 "between the server and here."
             )
         return [str(child) for child in children]
@@ -286,8 +286,8 @@ class Finder:
         page: list[dict[str, Any]] = []
         pages_whole = self._rest.capabilities.version >= PAGES_WHOLE
         while True:
-            # A page begins with the last row before it, which shows that no row has moved to an earlier page; not if
-            # the server may return one row at a time.
+            # A page begins with the last row of the previous one, which shows that no row has moved to an earlier
+            # page; unless the server returns one row at a time.
             known = [next(reversed(answers))] if len(page) > 1 else []
             since = len(answers) - len(known)
             if answers or expected:
@@ -295,7 +295,7 @@ class Finder:
             else:
                 page = self._first_page(level, query, options)
             if not page and not answers:
-                # That nothing matches is believed when it is answered twice, and not if every find is empty.
+                # That nothing matches is believed if the server answers so twice, and if not every find is empty.
                 page = self._page(level, query, 0, PAGE, **options)
             before = len(answers)
             answers.update((answer["ID"], answer) for answer in page)
@@ -304,14 +304,14 @@ class Finder:
             largest = self._limit.note(level, len(page))
             ids = [answer["ID"] for answer in page]
             if page and len(answers) == before and ids != known:
-                # The same page again: what is between the server and here ignores where the page begins.
+                # The same page again: something between the server and here ignores where the page begins.
                 return self._all_instead(level, options)
             if known != ids[: len(known)]:
                 raise UnusableError(_moved(self._transport.url, level))
             full = min(largest, PAGE) if pages_whole else PAGE
             if ids == known or len(page) < full - full // _PART_GONE:
                 break
-        # What is in one object is compared with what that object lists, and labels are searched for at each level.
+        # The children of one object are compared with what that object lists, and labels are searched at each level.
         is_checked = (
             level == "study" if _ONLY_FOUND & options.keys() else options.get(PARENT_KEY.get(level, "")) is None
         )
@@ -321,10 +321,10 @@ class Finder:
         return list(answers.values())
 
     def _first_page(self, level: Level, query: dict[str, str], options: Mapping[str, Any]) -> list[Any]:
-        """Read the first page of a find and, beside it, what shows that a small one is the last, once."""
+        """Read the first page of a find and, beside it, once, what shows that a small page is the last."""
 
         def show() -> None:
-            # It decides nothing: what it does not show is asked for behind the page.
+            # Its errors do not matter: what it does not show is requested after the page.
             with suppress(OrthancError):
                 self._limit.show(level)
 
@@ -336,34 +336,34 @@ class Finder:
     def _finds_nothing(self, level: Level) -> bool:
         """Check whether even a find without conditions is empty, although the server counts objects."""
         counts = self._known_counts()
-        # Before Orthanc 1.12.5 a find looks at the whole level first, and there are few studies.
+        # Before Orthanc 1.12.5 a find goes through the whole level first, and there are few studies.
         if self._rest.capabilities.version < PAGES_WHOLE:
             level = "study"
         return counts[level] > 0 and not self._page(level, {}, 0, 1) and self.count()[level] > 0
 
     def _all_instead(self, level: Level, options: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Return a whole level in place of a find, if its objects contain what the find would return of them."""
+        """Return a whole level in place of a find, if a listing contains what the find would return."""
         if _ONLY_FOUND & options.keys():
             raise TransportError(
-                f"{self._transport.url} does not answer POST /tools/find with what it holds: which of the "
-                f"{self.count()[level]} objects of level {level} would be missing is not known. Check what is between "
-                "the server and here."
+                f"{self._transport.url} does not answer POST /tools/find with what it holds: nobody knows which of the "
+                f"{self.count()[level]} objects of level {level} would be missing. Check what is between the server "
+                "and here."
             )
         return self.all(level)
 
     def find_expected(
         self, level: Level, query: dict[str, str], expected: Collection[str], total: int | None = None, **options: Any
     ) -> list[dict[str, Any]]:
-        """Return at least the objects that match a query, where it is known what must be among them.
+        """Return at least the objects that match a query, if it is known which must be among them.
 
         Parameters
         ----------
         level, query, options
             As for `find`.
         expected : collection of str
-            Ids that must be among them.
+            Ids of objects that must be among them.
         total : int, optional
-            How many they are; None: as many as expected.
+            How many objects match. Default: as many as expected.
         """
         total = len(expected) if total is None else total
         if total and self._rest.capabilities.extended_find:
@@ -382,15 +382,15 @@ class Finder:
         return pages
 
     def _read_at_once(self, read: Callable[[int, int], list[dict[str, Any]]], total: int) -> list[dict[str, Any]]:
-        """Return so many objects, in pages that the server makes side by side.
+        """Return a known number of objects, in pages that the server makes in parallel.
 
-        Only where a listing can be paged to its end, and where it is known what must be found: if objects are stored or
-        deleted meanwhile, others may be missing.
+        Only for a listing that can be paged to its end, and if it is known what must be found: when objects are stored
+        or deleted meanwhile, others may be missing.
 
         Parameters
         ----------
         read : callable
-            Called with the number of objects before a page, and the most that it may hold; returns the page.
+            Called with the number of objects before a page and the most that it may hold; returns the page.
         total : int
             How many objects there are.
         """
@@ -416,7 +416,7 @@ class Finder:
         if not self._rest.capabilities.extended_find:
             options["Expand"] = True
         elif "ResponseContent" not in options:
-            # Expanded, each object would also be looked up for its metadata and labels, which takes most of the time.
+            # With Expand, the server would also look up each object's metadata and labels, which takes longest.
             options["ResponseContent"] = _CONTENT[level]
         body = {"Level": ORTHANC_LEVEL[level], "Query": query, "Since": since, "Limit": limit, "Short": True, **options}
         page: list[Any] = ask(self._transport, "POST", "/tools/find", is_objects, body=body, idempotent=True)
@@ -429,14 +429,14 @@ def _ignore(answers: Sequence[Mapping[str, Any]]) -> None:
 
 def _moved(url: str, level: Level) -> TransportError:
     return TransportError(
-        f"{url} answers POST /tools/find page by page, and objects of level {level} are deleted or stored there "
-        "meanwhile, so that others move from one page to another and would be missing. Search again, or for less at a "
+        f"While the pages of POST /tools/find were read from {url}, objects of level {level} were deleted or stored "
+        "there, so that others moved from one page to another and would be missing. Search again, or for less at a "
         "time."
     )
 
 
 def queries_for(tag: Tag, patterns: Sequence[str]) -> list[str]:
-    r"""Return wildcard patterns as Orthanc's find takes them, without losing a match.
+    r"""Return wildcard patterns in the form that Orthanc's find takes, without losing a match.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""Whether ``LimitFindResults`` may have cut a find, which the server tells nobody.
+"""Detects whether ``LimitFindResults`` may have truncated a find, which the server does not report.
 
-A find that returned fewer objects than another one was not cut. So beside the first find some objects are asked for,
-where that takes the server little, and nobody waits for a page that is only asked for to be empty. Before Orthanc
-1.12.5 the limit applies before pages are taken: there one more object after so many shows that a find was not cut.
+A find that returned fewer objects than another one was not truncated. So some objects are requested beside the first
+find, where that costs the server little; then no further page has to be awaited only to find it empty. Before Orthanc
+1.12.5 the limit applies before paging: there, one more object beyond those returned shows that a find was complete.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from simple_orthanc.sources.orthanc.answers import ask, is_ids
 from simple_orthanc.transport import Transport
 
 PAGES_WHOLE = (1, 12, 5)
-"""The version from which on a find can be paged to its end whatever LimitFindResults says."""
+"""From this version on, a find can be paged to its end whatever the value of LimitFindResults."""
 
 MAX_UIDS = 400
 """How many UIDs one find may list: SQLite takes a bounded number of parameters."""
 
 CHILDREN: dict[Level, str] = {"study": "Studies", "series": "Series", "instance": "Instances"}
-"""Where an object lists those of a level that are in it."""
+"""The field in which an object lists its children of a level."""
 
-# So many objects are asked for beside the first find.
+# How many objects are requested beside the first find.
 _SHOWN = 128
 # From this many instances on, two requests about a few studies take less time than one that goes through all instances.
 _LARGE = 5000
-# And from so many on over a network, beside another request.
+# The same for a distant server, beside another request.
 _LARGE_FAR_AWAY = 50_000
 
 _STUDY_UID = parse_tag("StudyInstanceUID")
@@ -45,7 +45,7 @@ class Observed:
     Attributes
     ----------
     counts : mapping
-        How much there was at each level when it was last counted; empty before.
+        How many objects there were at each level when they were last counted; empty before that.
     largest_page : dict
         The largest page that a find of instances (True) or of other objects (False) has returned.
     """
@@ -55,7 +55,7 @@ class Observed:
 
 
 class FindLimit:
-    """What shows whether finds of one server are cut. Several threads may use it.
+    """Detects whether finds on one server are truncated. Several threads may use it.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class FindLimit:
     studies : callable
         Called with start and length; returns a page of the list of all studies.
     counts : callable
-        Returns how much there is at each level.
+        Returns how many objects there are at each level.
     observed : Observed
         What is known of the server, to be added to.
     """
@@ -87,7 +87,7 @@ class FindLimit:
         self._lock = threading.Lock()
 
     def note(self, level: Level, count: int) -> int:
-        """Note that a find has returned a page of so many objects; return what the largest was before."""
+        """Note how many objects a page of a find has returned; return the size of the largest page before it."""
         is_instance, largest_page = level == "instance", self._observed.largest_page
         with self._lock:
             largest = largest_page.get(is_instance, 0)
@@ -95,21 +95,21 @@ class FindLimit:
         return largest
 
     def is_shown_beside(self, level: Level) -> bool:
-        """Check whether it pays to ask for some objects beside a find."""
+        """Check whether it pays to request some objects beside a find."""
         if (level == "instance") in self._observed.largest_page:
             return False
         if self._rest.capabilities.version >= PAGES_WHOLE:
             return self._rest.capabilities.extended_find
-        # It takes the server longer: less than one more round trip where it is far away.
+        # It takes the server longer, but less than one more round trip if the server is far away.
         return level != "instance" and not self._transport.is_nearby
 
     def show(self, level: Level) -> None:
-        """Ask for some objects, and note how many a find returns at least.
+        """Request some objects, and note how many a find returns at least.
 
         Raises
         ------
         OrthancError
-            They cannot be had.
+            They cannot be read.
         """
         counts = self._counts()
         # The limit is the same for patients, studies and series.
@@ -129,19 +129,19 @@ class FindLimit:
             self.note(level, count)
 
     def may_cut(self, level: Level, answers: Sequence[Mapping[str, Any]], largest: int) -> bool:
-        """Check whether a find with these answers may have been cut before Orthanc 1.12.5, despite paging.
+        """Check whether a find with these answers may have been truncated, despite paging: before Orthanc 1.12.5.
 
-        It was not cut if this server has returned a larger page before, or if it returns one more object after so many.
+        It was not if this server has returned a larger page before, or returns an object beyond that many.
         """
         count = len(answers)
         if count < largest:
             return False
-        # What has been added since is found by `changes`, and comes last in a find of such a server.
+        # What was added since is found by `changes`, and comes last in a find on such a server.
         counts = self._counts()
         if counts[level] <= count:
             return False
-        # A find goes through all instances of what it matches, so that one among the series of a few studies takes no
-        # longer in a large archive.
+        # A find goes through all instances of what it matches, so one for the series of a few studies takes no longer
+        # in a large archive.
         has_more = level == "study" and _count_children("series", answers) > count
         is_large = counts["instance"] > _LARGE and counts["study"] > count
         if level != "instance" and count < MAX_UIDS and (has_more or is_large):

@@ -1,8 +1,8 @@
-"""Whole levels of an Orthanc server, the studies at the same time as the series.
+"""Lists whole levels of an Orthanc server, the studies at the same time as the series.
 
-Series have the order of their studies, and a study tells whether the strings of its series are what the files hold. So
-whoever lists all series needs all studies next, and the server answers both in little more than the time of the one.
-What has arrived is made into rows while the rest is waited for.
+Series are sorted by their studies, and a study shows whether the strings of its series were decoded correctly. So
+whoever lists all series needs all studies next, and the server answers both in little more time than one. Pages that
+have arrived are turned into rows while the others are on their way.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Listing(NamedTuple):
     Attributes
     ----------
     answers : list of dict
-        What the server answers about each.
+        The server's answer about each.
     rows : RowsOfAnswers
         Their rows.
     """
@@ -50,7 +50,7 @@ class Listings:
         self.forget()
 
     def forget(self) -> None:
-        """Keep nothing, nor the studies of a listing that is on its way: the archive may have changed."""
+        """Forget the studies, including those of a listing under way: the archive may have changed."""
         with self._lock:
             self._kept = _Studies()
 
@@ -82,7 +82,7 @@ class Listings:
     def _beside(self, level: Level) -> Listing | None:
         if level == "series":
             return self._listed(level)
-        # An error is for whoever asks for the studies, which are then listed again.
+        # An error is left to whoever asks for the studies, which are then listed again.
         with suppress(OrthancError):
             return self._listed(level)
         return None

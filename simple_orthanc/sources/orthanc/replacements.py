@@ -1,12 +1,12 @@
-"""Notices that files were replaced on an Orthanc server since they were listed, so that none is read from a cache.
+"""Notices that files on an Orthanc server were replaced since they were listed, so that no cache supplies old ones.
 
-A file that is read from the server is the one that the server has. One that is read from a cache is the one that the
-server listed, which may have been long ago. So before files are read from a cache the end of the server's feed of
-changes is asked for, one small request, and what was stored since the last look is not taken as listed any more.
+A file that is read from the server is the one that the server has now. A cached file is the one that the server listed,
+perhaps long ago. So before files are read from a cache, the end of the server's feed of changes is requested, in one
+small request, and the listing of whatever was stored since the last check is no longer trusted.
 
-One look serves the reads that one call makes in several threads, such as those of a volume, for half a second at most.
-It is made after the call began. A read by itself looks for itself, and so does each in a function that a user maps. So
-no call reads a file from a cache that was replaced before the call began, whoever replaced it.
+One check, made after the call began, serves the reads that a call makes in several threads, such as those of a volume,
+for half a second at most. A read on its own makes its own check, and so does each read in a function that a user maps.
+So no call reads from a cache a file that was replaced before the call began, whoever replaced it.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Replacements:
         self._transport, self._listed = transport, listed
         self._lock = threading.Lock()
         self._last: LastChange | None = None
-        # When the last look began.
+        # When the last check began.
         self._looked = float("-inf")
-        # The calls in several threads for which a look was made.
+        # The calls in several threads for which a check was made.
         self._served: weakref.WeakSet[Interruption] = weakref.WeakSet()
 
     def note(self, replaced: Iterable[str] | None, last: object) -> None:
@@ -52,25 +52,25 @@ class Replacements:
             self._last = last if isinstance(last, LastChange) else None
 
     def note_first(self, last: object) -> None:
-        """Take what is listed to be as it was at this entry, unless one is known: more is looked through from there."""
+        """Take the listed files to be as they were at this entry, unless one is known: later checks start from it."""
         with self._lock:
             if self._last is None and isinstance(last, LastChange):
                 self._last = last
 
     def catch_up(self, last: LastChange | None) -> None:
-        """Forget the files that were replaced since the entry that is known up to the last one, which this is."""
+        """Forget the files that were replaced between the last known entry and this one, the last of the feed."""
         with self._lock:
             self._forget_replaced(last)
 
     def is_current(self, key: str, stamp: Stamp) -> bool:
-        """Check whether the server still has the file of an instance that a stamp is of.
+        """Check whether the server still has the file of an instance that a stamp describes.
 
-        Where this user may not read the feed, what was listed is believed.
+        If this user may not read the feed, the listing is trusted.
         """
         call, began = current_call(), time.monotonic()
         if self._is_due(call, began):
             with self._lock:
-                # Another thread may have looked meanwhile.
+                # Another thread may have checked meanwhile.
                 if self._looked < began and self._is_due(call, began):
                     self._look()
                 if call is not None:
@@ -80,11 +80,11 @@ class Replacements:
         return now is not None and now.version == stamp.version
 
     def _is_due(self, call: Interruption | None, began: float) -> bool:
-        """Check whether a read that began now needs a look."""
+        """Check whether a read that began at a time needs a new check."""
         return call is None or call not in self._served or began - self._looked > _SECONDS_BETWEEN_LOOKS
 
     def _look(self) -> None:
-        """Forget what was listed of the files that were replaced since."""
+        """Check the end of the feed, and forget the files that were replaced since."""
         began = time.monotonic()
         self._forget_replaced(read_last(self._transport))
         self._looked = began
@@ -96,5 +96,5 @@ class Replacements:
         if not self._listed.is_unused:
             stored = None if before is None else stored_since(self._transport, before)
             self._listed.forget(stored)
-        # Not before: a look that ended in an error is made again.
+        # Not earlier: a check that ended in an error is repeated.
         self._last = last

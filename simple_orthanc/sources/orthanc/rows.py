@@ -1,4 +1,4 @@
-"""Rows made of what an Orthanc server answers about studies, series and instances."""
+"""Rows made from the answers of an Orthanc server about studies, series and instances."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from simple_orthanc.sources.charset_check import is_mangled, shows_undecoded_str
 from simple_orthanc.sources.orthanc.find import PARENT_KEY
 
 _CHILDREN_KEY = {"study": "Series", "series": "Instances"}
-# Where an answer has the strings of a row, and their names and VRs by their numbers.
+# The fields of an answer that hold the strings of a row.
 _GROUPS: dict[Level, tuple[str, ...]] = {
     "study": ("PatientMainDicomTags", "MainDicomTags"),
     "series": ("MainDicomTags",),
     "instance": ("MainDicomTags",),
 }
+# The name and VR of each column, by the number of its tag.
 _COLUMNS = {level: {number: (tag.name, tag.vr) for number, tag in tags.items()} for level, tags in INDEX_TAGS.items()}
-# Neither padded nor several values, and without any sign that it was not decoded.
+# A single value without padding, and without any sign of failed decoding.
 _PLAIN = re.compile("[0-9A-Za-z^._:+-](?:[0-9A-Za-z ^._:+-]*[0-9A-Za-z^._:+-])?").fullmatch
 
 
 class RowsOfAnswers:
-    """The rows of a level, made of each page of answers while others are on their way.
+    """The rows of a level, made from each page of answers while others are on their way.
 
     Several threads may use it.
 
@@ -47,7 +48,7 @@ class RowsOfAnswers:
 
     def __init__(self, level: Level) -> None:
         self._level = level
-        # By the identity of the answer, which is kept with its row: a server may answer about one object twice.
+        # By the identity of the answer, which is kept with its row: a server may return one object twice.
         self._made: dict[int, tuple[Mapping[str, Any], tuple[Row, bool]]] = {}
 
     def make(self, answers: Iterable[Mapping[str, Any]]) -> None:
@@ -56,7 +57,7 @@ class RowsOfAnswers:
         self._made.update((id(answer), (answer, _to_row(level, answer))) for answer in answers)
 
     def of(self, answers: Iterable[Mapping[str, Any]]) -> tuple[list[Row], list[Row]]:
-        """Return the rows of answers, and those of them that have strings which may not have been decoded."""
+        """Return the rows of answers, and those among them with strings that may not have been decoded correctly."""
         rows: list[Row] = []
         doubtful: list[Row] = []
         for answer in answers:
@@ -69,7 +70,7 @@ class RowsOfAnswers:
 
 
 def _to_row(level: Level, answer: Mapping[str, Any]) -> tuple[Row, bool]:
-    """Return the row for one answer, and whether one of its strings shows that it was not decoded."""
+    """Return the row for one answer, and whether one of its strings was visibly not decoded."""
     columns = _COLUMNS[level]
     values: dict[str, Value] = {}
     mangled = False
@@ -89,6 +90,6 @@ def _to_row(level: Level, answer: Mapping[str, Any]) -> tuple[Row, bool]:
                 values[name] = value
     children = tuple(answer.get(_CHILDREN_KEY.get(level, ""), ()))
     is_unreliable = level == "study" and shows_undecoded_strings(values)
-    # No study or series of Orthanc is empty: children that are not listed are looked for.
+    # No study or series in Orthanc is empty: children that are not listed are looked up.
     is_childless = level != "instance" and not children
     return Row(answer["ID"], answer.get(PARENT_KEY[level], ""), children, values, is_unreliable, is_childless), mangled

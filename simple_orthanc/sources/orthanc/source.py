@@ -1,17 +1,16 @@
-"""An Orthanc server as a source: what it is asked, and how its answers become rows and values.
+"""An Orthanc server as a source: what is requested of it, and how its answers become rows and values.
 
 What the server is trusted with, and why
 ----------------------------------------
 - The tags of the index (`simple_orthanc.dicom.levels.INDEXED`) are in the database of every Orthanc since 1.4.2.
-  Orthanc keeps further tags with the series that DICOM puts into the image (ImageOrientationPatient, SequenceName,
-  ContrastBolusAgent ...): there the first instance is taken for all, so they are read from every file.
+  Orthanc also keeps with the series some tags that DICOM puts into the image (ImageOrientationPatient, SequenceName,
+  ContrastBolusAgent ...): there the first instance stands for all, so these tags are read from every file.
 - The database leaves out values of more than 256 characters, so tags that may be longer (ImageComments,
   OtherPatientIDs) are read from the files too.
 - Orthanc cannot decode every combination of character sets: a string that may be mangled is read again from a DICOM
   file. See `simple_orthanc.sources.charset_check`.
 
-How objects are found is in `simple_orthanc.sources.orthanc.find`, how tags of the files are read in
-`simple_orthanc.sources.orthanc.columns`.
+`simple_orthanc.sources.orthanc.find` finds objects, and `simple_orthanc.sources.orthanc.columns` reads tags of files.
 """
 
 from __future__ import annotations
@@ -72,14 +71,14 @@ class OrthancSource:
     checksums : bool, optional
         Whether the MD5s of files are compared; see `simple_orthanc.sources.orthanc.files.FileReader`.
     cache : Cache, optional
-        Where files that were read are kept.
+        Keeps files that have been read.
 
     Attributes
     ----------
     rest : Rest
         The REST API over the connection.
     cache : Cache or None
-        Where files that were read are kept.
+        Keeps files that have been read.
     """
 
     def __init__(self, transport: Transport, checksums: bool | None = None, cache: Cache | None = None) -> None:
@@ -117,7 +116,7 @@ class OrthancSource:
     def revision(self) -> Revision:
         """Return the state that the archive is in."""
         last, self._last_change = self._last_change, None
-        # What was asked meanwhile may have changed the server.
+        # Requests sent since may have changed the server.
         if last is None or self.requests != self._requests_before:
             last = self._read_last()
         self._forget()
@@ -131,7 +130,7 @@ class OrthancSource:
         Raises
         ------
         OrthancError
-            Nothing answers there, or no Orthanc.
+            Nothing answers there, or what answers is not Orthanc.
         """
 
         def watch() -> bool:
@@ -156,7 +155,7 @@ class OrthancSource:
         try:
             return read_last(self.transport)
         except ServerError:
-            # Without the feed an archive can be read, but not from a cache.
+            # While the feed cannot be read, the archive can be, but not from a cache.
             if self.cache is not None:
                 raise
             return None
@@ -165,18 +164,18 @@ class OrthancSource:
         """Find out what has changed in the archive since a revision."""
         changes = read_changes(self.transport, since)
         self._forget()
-        # What the server listed of a file is not true of the one that replaced it.
+        # What the server listed about a file does not hold for the one that replaced it.
         self._replacements.note(changes.added, changes.revision.token)
         if changes.revision.counts is not None:
             self._observed.counts = changes.revision.counts
         return changes
 
     def _forget(self) -> None:
-        """Forget what was read and is not known to be up to date.
+        """Forget whatever may be out of date.
 
-        Once the feed of changes was read: what other threads list before that may lack what is in it.
+        Only after the feed of changes was read: what other threads list before that may lack what is in the feed.
         """
-        # A new one: what another thread is reading belongs to the old one.
+        # A new dictionary: what another thread is reading belongs to the old one.
         self._values_of_files = {}
         self._listings.forget()
 
@@ -222,7 +221,7 @@ class OrthancSource:
     def below(self, level: Level, parents: Sequence[Row]) -> Iterator[Row]:
         """Yield at least the rows of a level whose parents are these rows of the level above."""
         if len(parents) == 1:
-            # In half the time of a find by UID.
+            # Takes half the time of a find by UID.
             yield from self._below_one(level, parents[0])
             return
         if self._finder.is_quicker_by_id and not any(row.has_unknown_children for row in parents):
@@ -266,7 +265,7 @@ class OrthancSource:
     def _to_rows(
         self, level: Level, asked: Asked, answers: Iterable[Mapping[str, Any]], made: RowsOfAnswers | None = None
     ) -> list[Row]:
-        """Return the rows for answers to what was announced before it was asked; some may have been made already."""
+        """Return the rows for answers to a request that `asked` announced; some may have been made already."""
         answers = list(answers)
         rows, doubtful = (made or RowsOfAnswers(level)).of(answers)
         described = answers if level == "instance" else ()
@@ -279,14 +278,14 @@ class OrthancSource:
         return [corrected.get(row.key, row) for row in rows]
 
     def reload_from_files(self, level: Level, rows: Sequence[Row], tag: Tag | None = None) -> Iterator[Row]:
-        """Yield rows with the values of one file of each, which the server does not decode."""
+        """Yield rows with values from one file of each, which are decoded here rather than by the server."""
         workers = self.transport.at_once(nearby=WORKERS)
         read = partial(self._from_file, level)
         yield from map_ordered(read, rows, workers=workers, total=len(rows), label="reading headers")
 
     def _from_file(self, level: Level, row: Row) -> Row:
         in_file = self._indexed_values(self._instance_of(level, row))
-        # What the server left out stays left out: only strings that are there may be mangled.
+        # What the server left out stays left out: only strings that are present can be mangled.
         names = [tag.name for tag in INDEX_TAGS[level].values() if tag.name in row.values]
         return replace(row, values={**row.values, **{name: in_file[name] for name in names}})
 
@@ -304,10 +303,10 @@ class OrthancSource:
         return str(ask(self.transport, "GET", f"/series/{series}", has(Instances=list))["Instances"][0])
 
     def _indexed_values(self, key: str) -> Mapping[str, Value]:
-        """Read the indexed tags of an instance from its file, once until the archive is asked what has changed.
+        """Read the indexed tags of an instance from its file, and remember them until the next look for changes.
 
-        A study, its first series and the first instance of that are read from the same file, and a series again if its
-        study has unreliable strings.
+        A study, its first series and the first instance of that series are read from the same file, and a series is
+        read again if its study has unreliable strings.
         """
         known = self._values_of_files
         values = known.get(key)
@@ -362,7 +361,7 @@ class OrthancSource:
             path = f"/{ROUTE[level]}/{answer['ID']}"
             tags = ask(self.transport, "GET", path, has(MainDicomTags=dict), params={"short": ""})["MainDicomTags"]
             for keyword in _IDENTIFIERS:
-                # Orthanc's lookup ignores case and, before 1.12.11, took _ and % for wildcards.
+                # Orthanc's lookup ignores case and, before 1.12.11, treats _ and % as wildcards.
                 if str(tags.get(parse_tag(keyword).number, "")).strip() == text:
                     yield IdentifierMatch(keyword, level, answer["ID"])
 
@@ -379,19 +378,19 @@ class OrthancSource:
         return self._reader.stored_file(key)
 
     def listed_file(self, key: str) -> StoredFile:
-        """Return the length and the MD5 of an instance's file as far as the server listed them."""
+        """Return the length and the MD5 of an instance's file, as far as the server has listed them."""
         return self._reader.listed_file(key)
 
     def compared_md5(self, key: str) -> str | None:
-        """Return the MD5 with which what is read of an instance is compared."""
+        """Return the MD5 that reads of an instance are compared with; None if they are not."""
         return self._reader.compared_md5(key)
 
     def stored_md5(self, key: str) -> str | None:
-        """Return the MD5 of an instance's file as the server has it now; None if it keeps none."""
+        """Return the MD5 of the file that the server has now; None if it keeps no MD5s."""
         return self._reader.stored_md5(key)
 
     def read_together(self, series: Sequence[Row]) -> Iterator[tuple[str, Buffer]]:
-        """Yield the files of series of small files, from one archive where that is quicker, else in rows."""
+        """Yield the small files of some series, from one archive if that is quicker, else by pipelined requests."""
         arrived = set[str]()
         for key, content in self._archives.read(series):
             arrived.add(key)
@@ -400,7 +399,7 @@ class OrthancSource:
         yield from self._reader.read_several(others).items()
 
     def at_once(self, keys: Sequence[str], headers: bool = False) -> int:
-        """Return how many files, or headers, are best read at a time: more where the server is far away."""
+        """Return how many files, or headers, are best read at a time: more if the server is far away."""
         return self._reader.at_once(keys, headers)
 
     def header(self, key: str) -> Dataset:
@@ -432,7 +431,7 @@ class OrthancSource:
     @property
     def store(self) -> OrthancStore:
         """The server as uploads need it."""
-        # What the server holds now is compared with what is sent.
+        # What is sent is compared with what the server holds now.
         return OrthancStore(self.transport, self.rest, self._finder, self._reader.without_cache())
 
     def delete(self, level: Level, key: str) -> bool:
@@ -447,12 +446,12 @@ class OrthancSource:
     def main_dicom_tags(self) -> dict[Level, list[str]]:
         """The keywords that the server keeps in its database, level by level."""
         listed = self.rest.capabilities.tags_by_level
-        if not listed:  # before Orthanc 1.11.0, which cannot be told to keep others
+        if not listed:  # Orthanc before 1.11.0, which cannot be configured to keep others
             return {level: list(keywords) for level, keywords in INDEXED.items()}
         return {level: [parse_tag(number).name for number in numbers] for level, numbers in listed.items()}
 
     def close(self) -> None:
-        """Close the connections; they are opened again when they are needed."""
+        """Close the connections; they are opened again when needed."""
         self.transport.close()
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -217,7 +217,7 @@ def test_a_quick_comparison_of_datasets_does_not_hide_that_files_differ(monkeypa
 
 @pytest.mark.parametrize("wrong", [None, "session", Session])
 def test_what_is_no_session_is_refused(wrong: Any) -> None:
-    with pytest.raises(SelectionError, match="give the session of an archive"):
+    with pytest.raises(SelectionError, match="pass a session on an archive"):
         three_series().freeze().difference(wrong)
     with pytest.raises(SelectionError, match="checksums="):
         three_series().freeze().difference(three_series(), checksums=wrong)

@@ -184,9 +184,9 @@ def test_a_folder_with_other_files_is_refused_and_left(tmp_path: Path, names: li
 
 def test_a_file_is_no_cache(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(SelectionError, match=r'file cannot be a cache: .* is a file\. Give another folder .*"~/'):
+    with pytest.raises(SelectionError, match=r'file cannot be a cache: .* is a file\. Use a separate folder .*"~/'):
         Cache(tmp_path / "file")
-    with pytest.raises(SelectionError, match=r"cannot be a cache: .* is a file\. Give another folder"):
+    with pytest.raises(SelectionError, match=r"cannot be a cache: .* is a file\. Use a separate folder"):
         Cache(tmp_path / "file" / "below")
     with pytest.raises(SelectionError, match=r"A path was expected"):
         Cache("")
@@ -273,7 +273,7 @@ def test_a_full_disk_stops_keeping_with_one_warning(tmp_path: Path, monkeypatch:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(entries, "write_all", fail)
-    with pytest.warns(UserWarning, match="Nothing more is kept in the cache .* No space left on device. Reading goes"):
+    with pytest.warns(UserWarning, match="Nothing more is added to the cache .* No space left on device. Reading goes"):
         put(cache, "b", b"content")
     put(cache, "c", b"content")
     monkeypatch.undo()
@@ -288,7 +288,7 @@ def test_a_folder_that_is_gone_is_a_miss(tmp_path: Path) -> None:
     assert get(cache, "a") is None
     assert (len(cache), cache.size) == (0, 0)
     cache.clear()
-    with pytest.warns(UserWarning, match="Nothing more is kept"):
+    with pytest.warns(UserWarning, match="Nothing more is added"):
         put(cache, "a", b"content")
 
 

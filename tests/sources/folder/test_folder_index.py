@@ -48,13 +48,13 @@ def test_duplicates_and_conflicts(tmp_path: Path) -> None:
     one, other = as_file(instance(1, StudyDescription="aa")), as_file(instance(1, StudyDescription="bb"))
     longer = as_file(instance(1, StudyDescription="c" * 10))
     write(tmp_path, {"b": other, "a/x": one, "c": one, "d": longer, "z.zip": zipped(m=one), "e": as_file(instance(2))})
-    with pytest.warns(UserWarning, match="2 have the SOPInstanceUID of another file, and another content"):
+    with pytest.warns(UserWarning, match="2 have the SOPInstanceUID of another file but different content"):
         folder = Folder(tmp_path)
     assert rows(folder) == {
         "a/x": ("indexed", ""),
-        "b": ("conflict", f"not used: {os.path.join('a', 'x')} has the same SOPInstanceUID, and another content"),
+        "b": ("conflict", f"not used: {os.path.join('a', 'x')} has the same SOPInstanceUID but different content"),
         "c": ("duplicate", f"the same file as {os.path.join('a', 'x')}"),
-        "d": ("conflict", f"not used: {os.path.join('a', 'x')} has the same SOPInstanceUID, and another content"),
+        "d": ("conflict", f"not used: {os.path.join('a', 'x')} has the same SOPInstanceUID but different content"),
         "e": ("indexed", ""),
         "z.zip!m": ("duplicate", f"the same file as {os.path.join('a', 'x')}"),
     }
