@@ -175,7 +175,7 @@ BOMBS: dict[str, bombs.Bomb] = {
 _OF_FRAMES = "NumberOfFrames (0028,0008) of CT Image Storage"
 _LIMIT = "The limit is simple_orthanc.limits.expansion = 200; assign a higher one"
 EXPECTED: dict[str, tuple[str, str]] = {
-    "frames, volume": ("VolumeError", "1 instances like the first would need 274.9 GB as an array"),
+    "frames, volume": ("VolumeError", "1 instance like the first would need 274.9 GB as an array"),
     "frames, table": ("", _OF_FRAMES),
     "frames, volumes": ("VolumeError", _OF_FRAMES),
     "frames, masks": ("", "<0 masks: >"),

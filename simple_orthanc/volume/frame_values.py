@@ -14,6 +14,7 @@ from simple_orthanc.errors import InconsistentSlicesError, PixelDecodeError, Suv
 from simple_orthanc.pixels import suv
 from simple_orthanc.pixels.conversion import apply_rescale, result_dtype
 from simple_orthanc.pixels.rescale import Rescale, read_rescale
+from simple_orthanc.showing.text import counted
 from simple_orthanc.volume.mosaic import split_tiles
 from simple_orthanc.volume.planes import Plane
 from simple_orthanc.volume.stacking import Stack
@@ -166,7 +167,7 @@ class FrameValues:
             unit = self._rescale(plane).unit
             found[unit] = found.get(unit, 0) + 1
         if len(found) > 1:
-            named = ", ".join(f"{unit or 'none'} ({count} slices)" for unit, count in found.items())
+            named = ", ".join(f"{unit or 'none'} ({counted(count, 'slice')})" for unit, count in found.items())
             raise InconsistentSlicesError(
                 f"One volume was requested, but the slices are in different units: {named}. Separate them with "
                 'select(...), or read them with get_volume(units="stored").',

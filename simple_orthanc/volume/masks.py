@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.dicom import header as elements
 from simple_orthanc.errors import VolumeError
+from simple_orthanc.showing.text import counted
 from simple_orthanc.volume import regrid
 from simple_orthanc.volume.common_space import Space, check_common_space, in_frame
 from simple_orthanc.volume.contours import Contour, contour_points, rasterize
@@ -225,7 +226,7 @@ def contour_mask(header: Dataset, region: Region, geometry: Geometry) -> Volume:
     """
     found = contours(header, region)
     drawn = rasterize(found, geometry, region.name)
-    log = [f"{region}: {len(found)} contours of SOPInstanceUID {region.uid}"]
+    log = [f"{region}: {counted(len(found), 'contour')} of SOPInstanceUID {region.uid}"]
     if not found:
         log.append("the region has no contours: its mask is empty")
     if drawn.outside:

@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc import limits
 from simple_orthanc.errors import VolumeError
+from simple_orthanc.showing.text import agreeing, counted
 from simple_orthanc.volume import geometry, problems
 from simple_orthanc.volume.announced import find_contradictions
 from simple_orthanc.volume.arrangement import Arrangement, spacing_changes
@@ -442,7 +443,9 @@ def _on_sparse_grid(label: str, part: Group, grid: tuple[Stack, Arrangement | No
         stack = replace(stack, problem=problems.shared(label, members, here), geometry=None)
     if filled < stack.slices:
         whose = "" if members[0].segment is None else " of this segment"
-        stack = replace(stack, log=(*stack.log, f"{stack.slices - filled} slices have no frame{whose}: they are empty"))
+        empty = stack.slices - filled
+        note = f"{counted(empty, 'slice')} {agreeing(empty, 'have')} no frame{whose} and {agreeing(empty, 'are')} empty"
+        stack = replace(stack, log=(*stack.log, note))
     return stack
 
 

@@ -86,17 +86,6 @@ def test_on_a_terminal_anything_but_yes_deletes_nothing(
     assert (ended.status, "Nothing was deleted." in ended.out) == (1, True)
 
 
-@pytest.fixture
-def scans(tmp_path: Path) -> Path:
-    """A folder with a series of CT and one of MR."""
-    folder = tmp_path / "scans"
-    folder.mkdir()
-    for seed, modality in enumerate(("CT", "MR")):
-        for number, dataset in enumerate(make_series((2, 4, 5), seed=seed, modality=modality, PatientID="P1")):
-            (folder / f"{modality}{number}.dcm").write_bytes(as_bytes(dataset))
-    return folder
-
-
 def test_what_is_selected_is_sent_to_a_folder_once(
     scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,24 +8,12 @@ from pathlib import Path
 import pytest
 
 from simple_orthanc.cli import main
-from simple_orthanc.phantom import as_bytes, make_series
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder with a series of CT and one of MR."""
-    folder = tmp_path / "scans"
-    folder.mkdir()
-    for seed, modality in enumerate(("CT", "MR")):
-        for number, dataset in enumerate(make_series((2, 4, 5), seed=seed, modality=modality, PatientID="P1")):
-            (folder / f"{modality}{number}.dcm").write_bytes(as_bytes(dataset))
-    return folder
 
 
 def test_what_is_frozen_is_opened_by_other_commands(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    source, path = ["--folder", str(folder)], str(tmp_path / "ct.cohort")
+    source, path = ["--folder", str(scans)], str(tmp_path / "ct.cohort")
     assert main([*source, "freeze", path, "--where", "Modality=CT"]) == 0
     assert "1 series, 2 instances" in capsys.readouterr().out
     assert main([*source, "find", "series", "--cohort", path, "--columns", "Modality", "--format", "json"]) == 0
@@ -34,10 +22,8 @@ def test_what_is_frozen_is_opened_by_other_commands(
     assert len(list((tmp_path / "out").rglob("*.dcm"))) == 1
 
 
-def test_a_file_is_not_replaced_unless_told_to(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command = ["--folder", str(folder), "freeze", str(tmp_path / "all.cohort"), "--checksums", "none"]
+def test_a_file_is_not_replaced_unless_told_to(scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["--folder", str(scans), "freeze", str(tmp_path / "all.cohort"), "--checksums", "none"]
     assert main(command) == 0
     assert main(command) == 1
     assert "--overwrite" in capsys.readouterr().err
@@ -46,12 +32,12 @@ def test_a_file_is_not_replaced_unless_told_to(
 
 
 def test_a_difference_is_listed_and_is_the_exit_status(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    source, path = ["--folder", str(folder)], str(tmp_path / "ct.cohort")
+    source, path = ["--folder", str(scans)], str(tmp_path / "ct.cohort")
     assert main([*source, "freeze", path, "--where", "Modality=CT"]) == 0
     assert main([*source, "difference", path, "--format", "json"]) == 0
-    (folder / "CT1.dcm").unlink()
+    (scans / "CT1.dcm").unlink()
     capsys.readouterr()
     assert main([*source, "difference", path, "--format", "json", "--quick"]) == 1
     (row,) = json.loads(capsys.readouterr().out)
@@ -61,9 +47,9 @@ def test_a_difference_is_listed_and_is_the_exit_status(
 
 
 def test_what_is_not_known_of_a_difference_is_told_beside_what_is(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    source, path = ["--folder", str(folder)], str(tmp_path / "ct.cohort")
+    source, path = ["--folder", str(scans)], str(tmp_path / "ct.cohort")
     command = [*source, "freeze", path, "--no-identifiers", "--where", "Modality=CT", "--where", "PatientID=P1"]
     assert main(command) == 0
     capsys.readouterr()
@@ -71,13 +57,13 @@ def test_what_is_not_known_of_a_difference_is_told_beside_what_is(
     shown = capsys.readouterr()
     assert json.loads(shown.out) == []
     assert "What is new" in shown.err
-    (folder / "CT1.dcm").unlink()
+    (scans / "CT1.dcm").unlink()
     assert main([*source, "difference", path, "--format", "json"]) == 1
     (row,) = json.loads(capsys.readouterr().out)
     assert row["difference"] == "gone"
 
 
-def test_a_file_that_is_no_cohort_is_an_error(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_is_no_cohort_is_an_error(scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "notes.txt").write_text("no cohort")
-    assert main(["--folder", str(folder), "find", "series", "--cohort", str(tmp_path / "notes.txt")]) == 1
+    assert main(["--folder", str(scans), "find", "series", "--cohort", str(tmp_path / "notes.txt")]) == 1
     assert "is not the file of a cohort" in capsys.readouterr().err

@@ -41,7 +41,7 @@ PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 
 def opened(path: Path) -> Folder:
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*should be DICOM and are not used")
+        warnings.filterwarnings("ignore", message=".*should be DICOM and (is|are) not used")
         return Folder(path, cache=False)
 
 

@@ -73,7 +73,7 @@ def test_an_impossible_value_is_refused_before_any_request(
         ),
         (lambda session: session.table("PatientNme"), "Did you mean PatientName"),
         (lambda session: session.table("KVP", level="slice"), "level='slice' is not a level"),
-        (lambda session: session.table("file_count"), "there are study_count, series_count, instance_count"),
+        (lambda session: session.table("file_count"), "choose one of study_count, series_count, instance_count"),
         (lambda session: session.value_counts("PatientNme"), "Did you mean PatientName"),
         (lambda session: session.PatientNme, "Did you mean PatientName"),
         (lambda session: session.undo(), "there are 0 steps to undo"),

@@ -185,7 +185,7 @@ class TestValues:
 
     def test_units_must_agree(self) -> None:
         series = make_series(modality="PT", Units=["BQML", "BQML", "CNTS"])
-        with pytest.raises(InconsistentSlicesError, match=r"BQML \(2 slices\), CNTS \(1 slices\)"):
+        with pytest.raises(InconsistentSlicesError, match=r"BQML \(2 slices\), CNTS \(1 slice\)"):
             read(series)
 
 

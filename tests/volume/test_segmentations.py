@@ -43,7 +43,7 @@ class TestSegmentation:
         found = read([image], units=units)
         assert found.array[:, 0].tolist() == [[3, 3, 0, 0], [0] * 4, [0, 0, 3, 3]]
         assert (found.array.dtype, found.units) == (np.uint8, "label")
-        assert found.log == ("label map: segment 3 Aorta", "1 slices have no frame of this segment: they are empty")
+        assert found.log == ("label map: segment 3 Aorta", "1 slice has no frame of this segment and is empty")
         assert read_all([image])["segment 3 Aorta"].array.max() == 1
 
     @pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
@@ -89,7 +89,7 @@ class TestSegmentation:
         assert found.array[:, 0].tolist() == [[0, 0, 7, 7], [0] * 4, [0] * 4, [3, 3, 0, 0]]
         assert (found.array.dtype, found.units) == (np.uint8, "label")
         assert found.padding_mask is None
-        assert "2 slices have no frame: they are empty" in found.log
+        assert "2 slices have no frame and are empty" in found.log
         assert found.slices is not None
         assert found.slices.index.tolist() == [0, 3]
 

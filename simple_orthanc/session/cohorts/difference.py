@@ -16,7 +16,7 @@ from simple_orthanc.session.cohorts.freezing import frozen_series, members_of
 from simple_orthanc.session.cohorts.opening import check_session, part_of
 from simple_orthanc.session.state import SessionState
 from simple_orthanc.showing.table import MOST_ROWS, Shown, Table
-from simple_orthanc.showing.text import safe
+from simple_orthanc.showing.text import counted, safe
 from simple_orthanc.sources.frozen.files import ChangedFile
 from simple_orthanc.sources.frozen.source import FrozenSource
 
@@ -61,7 +61,7 @@ class CohortDifference(Shown):
     --------
     >>> cohort = archive.select(Modality="CT").freeze()
     >>> cohort.difference(orthanc)
-    <CohortDifference in http://127.0.0.1:...: 0 new, 0 gone, 0 changed; 120 instances were frozen>
+    <CohortDifference in http://127.0.0.1:...: 0 new, 0 gone, 0 changed; 120 instances frozen>
     """
 
     def __init__(self, findings: Findings) -> None:
@@ -174,7 +174,7 @@ class CohortDifference(Shown):
             f"{what} not known" if isinstance(found, str) else f"{len(found):,} {what}"
             for what, found in counts.items()
         ]
-        return f"{', '.join(words)}; {findings.total:,} instances were frozen"
+        return f"{', '.join(words)}; {counted(findings.total, 'instance')} frozen"
 
     def _as_text(self) -> str:
         return self._shown().text()

@@ -15,6 +15,7 @@ from simple_orthanc.session.arguments import whole_number
 from simple_orthanc.session.looking import Looking
 from simple_orthanc.session.options import OnError
 from simple_orthanc.session.reading.unreadable import check_errors
+from simple_orthanc.showing.text import counted
 
 if TYPE_CHECKING:
     import dask.bag
@@ -147,7 +148,7 @@ class MapsFunctions(Looking):
                 run.end()
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) and finished is not None:
-                error.args = (f"{path} has {len(finished.rows):,} rows; the same call resumes from there.",)
+                error.args = (f"{path} has {counted(len(finished.rows), 'row')}; the same call resumes from there.",)
             # Some errors of other libraries take no attributes.
             with suppress(AttributeError, TypeError):
                 vars(error)["table"] = run.table()

@@ -180,7 +180,7 @@ class Masks(ShownAsTable, Mapping[str, Volume]):
 
     def __repr__(self) -> str:
         """List the names."""
-        return safe(f"<{len(self)} masks: {', '.join(self._regions)}>")
+        return safe(f"<{counted(len(self), 'mask')}: {', '.join(self._regions)}>")
 
     def _shown(self) -> Table:
         regions = list(self._regions.items())

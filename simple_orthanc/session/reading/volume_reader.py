@@ -263,7 +263,7 @@ class VolumeReader:
     def _check_objects(self, count: int, first: Dataset) -> None:
         check_no_tiles(first)
         needed = count * volume_bytes(first, self._request.units)
-        self.check_memory(needed, f"{count} instances like the first")
+        self.check_memory(needed, f"{counted(count, 'instance')} like the first")
 
     def check_memory(self, needed: int, what: str) -> None:
         """Refuse what cannot fit, before it is downloaded."""

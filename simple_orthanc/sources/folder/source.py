@@ -40,6 +40,7 @@ from simple_orthanc.files.paths import path_text
 from simple_orthanc.files.tag_reader import STEP, read_tags
 from simple_orthanc.selection.file_reading import StoredFile
 from simple_orthanc.selection.source import Mark, Row, SeriesOf
+from simple_orthanc.showing.text import agreeing, counted
 from simple_orthanc.sources.folder.cache import FolderCache, cache_folder
 from simple_orthanc.sources.folder.files import Files, look, stamp_of
 from simple_orthanc.sources.folder.folder_index import (
@@ -56,12 +57,12 @@ from simple_orthanc.sources.folder.index_source import IndexSource
 from simple_orthanc.sources.folder.processes import Met, look_at
 from simple_orthanc.sources.unlisted import UnlistedFiles
 
-# What should have been part of the archive, and is not.
+# What should have been part of the archive but is not, after the number of such files.
 _TROUBLES: dict[Status, str] = {
-    "unreadable": "cannot be read",
-    "incomplete": "lack an identifier",
-    "conflict": "have the SOPInstanceUID of another file but different content",
-    "missing": "are listed in a DICOMDIR and not there",
+    "unreadable": "unreadable",
+    "incomplete": "without an identifier",
+    "conflict": "with the SOPInstanceUID of another file but different content",
+    "missing": "listed in a DICOMDIR but not there",
 }
 # So many instances are worth telling another process about, and so many it remembers: about 20 MB.
 _MOST_TOLD, _MOST_REMEMBERED = 5_000, 20_000
@@ -243,7 +244,8 @@ class FolderSource(UnlistedFiles, LandsOnce, IndexSource):
         if troubles:
             number = sum(count for kind, count in counts.items() if kind)
             warnings.warn(
-                f"{number:,} files in {self._given} should be DICOM and are not used: {'; '.join(sorted(troubles))}. "
+                f"{counted(number, 'file')} in {self._given} should be DICOM and {agreeing(number, 'are')} not used: "
+                f"{'; '.join(sorted(troubles))}. "
                 f"Folder.files lists them.",
                 stacklevel=stacklevel(),
             )
@@ -411,8 +413,8 @@ def _trouble(finding: Finding) -> str:
         # Anything may lie in a folder, but a name is a promise.
         name = (finding.member or finding.path).lower()
         if name.removesuffix(".gz") != name and name.removesuffix(".gz").endswith(_NAMES_OF_DICOM):
-            return "are compressed with gzip, and must be unpacked first"
-        return "are called DICOM and are not" if name.endswith(_NAMES_OF_DICOM) else ""
+            return "compressed with gzip, to be unpacked first"
+        return "named like DICOM but something else" if name.endswith(_NAMES_OF_DICOM) else ""
     return _TROUBLES.get(finding.status, "")
 
 

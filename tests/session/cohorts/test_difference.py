@@ -48,7 +48,7 @@ def test_nothing_differs_where_nothing_was_done(archive: Archive, datasets: list
     difference = cohort.difference(session_on(archive).select(Modality="MR"))
     assert found(difference) == NOTHING
     assert not difference
-    assert repr(difference).endswith(": 0 new, 0 gone, 0 changed; 9 instances were frozen>")
+    assert repr(difference).endswith(": 0 new, 0 gone, 0 changed; 9 instances frozen>")
 
 
 def test_what_was_added_deleted_and_replaced_is_found(
@@ -68,7 +68,7 @@ def test_what_was_added_deleted_and_replaced_is_found(
     expected = {"new": ["1.2.2.1.9", "1.2.4.1.1"], "gone": ["1.2.1.1.1"], "changed": ["1.2.1.1.2"]}
     assert found(difference) == expected
     assert difference
-    assert repr(difference).endswith(": 2 new, 1 gone, 1 changed; 9 instances were frozen>")
+    assert repr(difference).endswith(": 2 new, 1 gone, 1 changed; 9 instances frozen>")
     assert "1.2.4.1.1" in difference._as_text()
     assert "1.2.4.1.1" in difference._repr_html_()
     assert difference.new.PatientID.tolist() == ["P1", "P2"]
@@ -101,7 +101,7 @@ def test_a_criterion_with_a_function_cannot_be_applied_again(tmp_path: Path) -> 
     session = three_series().select(tag("InstanceNumber").where(lambda number: number > 0))
     session.freeze(tmp_path / "cohort")
     difference = Cohort.load(tmp_path / "cohort").difference(session)
-    assert repr(difference).endswith(": new not known, 0 gone, 0 changed; 4 instances were frozen>")
+    assert repr(difference).endswith(": new not known, 0 gone, 0 changed; 4 instances frozen>")
     message = r"What is new in memory is not known: .*InstanceNumber where <lambda>\)"
     with pytest.raises(CohortError, match=message):
         difference.new  # noqa: B018

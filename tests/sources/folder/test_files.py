@@ -77,15 +77,15 @@ def test_one_warning_counts_what_should_have_been_dicom(tmp_path: Path) -> None:
         folder = Folder(tmp_path)
     (warning,) = caught
     assert str(warning.message) == (
-        f"8 files in {tmp_path} should be DICOM and are not used: 2 are called DICOM and are not; 2 lack an "
-        f"identifier; 4 cannot be read. Folder.files lists them."
+        f"8 files in {tmp_path} should be DICOM and are not used: 2 named like DICOM but something else; "
+        f"2 without an identifier; 4 unreadable. Folder.files lists them."
     )
     assert warning.filename == __file__
     assert folder.instance_count == 3
     # Told once.
     assert folder.refresh().instance_count == 3
     write(tmp_path, {"y.dcm": b""})
-    with pytest.warns(UserWarning, match=r"^1 files in .*: 1 are called DICOM and are not"):
+    with pytest.warns(UserWarning, match=r"^1 file in .* is not used: 1 named like DICOM but something else"):
         folder.refresh()
 
 
@@ -99,7 +99,7 @@ def test_compressed_images_in_a_folder_are_warned_about(tmp_path: Path) -> None:
         (tmp_path / f"{number}.dcm.gz").write_bytes(gzip.compress(as_file(instance(number))))
     (tmp_path / "notes.txt.gz").write_bytes(gzip.compress(b"notes"))
     (tmp_path / "image.dcm").write_bytes(as_file(instance(9)))
-    with pytest.warns(UserWarning, match="3 are compressed with gzip, and must be unpacked first"):
+    with pytest.warns(UserWarning, match="3 compressed with gzip, to be unpacked first"):
         assert Folder(tmp_path, cache=False).instance_count == 1
 
 
@@ -167,7 +167,7 @@ def test_uploading_agrees_on_what_is_dicom(tmp_path: Path) -> None:
 def test_the_members_of_a_zip(tmp_path: Path) -> None:
     members = {"a": as_file(instance(1)), "in__b.dcm": as_file(instance(2)), "c.dcm": b"notes", "d": dicomdir()}
     write(tmp_path, {"x/study.zip": zipped(**members, e=zipped(f=as_file(instance(3))))})
-    with pytest.warns(UserWarning, match="1 are called DICOM and are not"):
+    with pytest.warns(UserWarning, match="1 named like DICOM but something else"):
         folder = Folder(tmp_path)
     assert statuses(folder) == {
         "x/study.zip!a": "indexed",

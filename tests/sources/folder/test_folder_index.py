@@ -48,7 +48,7 @@ def test_duplicates_and_conflicts(tmp_path: Path) -> None:
     one, other = as_file(instance(1, StudyDescription="aa")), as_file(instance(1, StudyDescription="bb"))
     longer = as_file(instance(1, StudyDescription="c" * 10))
     write(tmp_path, {"b": other, "a/x": one, "c": one, "d": longer, "z.zip": zipped(m=one), "e": as_file(instance(2))})
-    with pytest.warns(UserWarning, match="2 have the SOPInstanceUID of another file but different content"):
+    with pytest.warns(UserWarning, match="2 with the SOPInstanceUID of another file but different content"):
         folder = Folder(tmp_path)
     assert rows(folder) == {
         "a/x": ("indexed", ""),
@@ -65,7 +65,7 @@ def test_duplicates_and_conflicts(tmp_path: Path) -> None:
 def test_a_dicomdir_restricts_to_what_it_lists(tmp_path: Path) -> None:
     files = {"images/im1": as_file(instance(1)), "IMAGES2/IM2": as_file(instance(2)), "other": as_file(instance(3))}
     write(tmp_path, {**files, "DICOMDIR": listing("IMAGES/IM1", "IMAGES2/IM2", "IMAGES/GONE", "-UNUSED", "../OUT")})
-    with pytest.warns(UserWarning, match="2 are listed in a DICOMDIR and not there"):
+    with pytest.warns(UserWarning, match="2 listed in a DICOMDIR but not there"):
         listed = Folder(tmp_path / "DICOMDIR")
     assert listed.get_dicom_tag("InstanceNumber") == [1, 2]
     assert rows(listed) == {
@@ -76,10 +76,10 @@ def test_a_dicomdir_restricts_to_what_it_lists(tmp_path: Path) -> None:
         "images/im1": ("indexed", ""),
         "other": ("skipped", "not listed in the DICOMDIR"),
     }
-    with pytest.warns(UserWarning, match="2 are listed in a DICOMDIR and not there"):
+    with pytest.warns(UserWarning, match="2 listed in a DICOMDIR but not there"):
         assert Folder(tmp_path).get_dicom_tag("InstanceNumber") == [1, 2, 3]
     # Of folders that are not entered nobody knows.
-    with pytest.warns(UserWarning, match="1 are listed in a DICOMDIR and not there"):
+    with pytest.warns(UserWarning, match="1 listed in a DICOMDIR but not there"):
         Folder(tmp_path, recursive=False)
 
 
@@ -94,7 +94,7 @@ def test_a_dicomdir_in_a_zip_and_one_that_is_broken(tmp_path: Path) -> None:
     members = {"disk__IM1": as_file(instance(1)), "disk__DICOMDIR": listing("IM1", "IM2")}
     broken = listing("IM1")
     write(tmp_path, {"x.zip": zipped(**members), "y/DICOMDIR": broken[: len(broken) - 20]})
-    with pytest.warns(UserWarning, match="1 are listed in a DICOMDIR and not there"):
+    with pytest.warns(UserWarning, match="1 listed in a DICOMDIR but not there"):
         folder = Folder(tmp_path)
     assert rows(folder)["x.zip!disk/IM2"] == ("missing", "listed in disk/DICOMDIR, and not there")
     assert statuses(folder)["y/DICOMDIR"] == "skipped"
