@@ -108,7 +108,7 @@ def test_an_unreadable_file_is_a_row(top: Path) -> None:
     (top / "c").chmod(0)
     (top / "a").chmod(0)
     try:
-        with pytest.warns(UserWarning, match="2 cannot be read"):
+        with pytest.warns(UserWarning, match="2 unreadable"):
             folder = Folder(top)
     finally:
         (top / "a").chmod(0o700)
@@ -136,7 +136,7 @@ def test_links_in_a_circle_and_pipes(top: Path) -> None:
     (top / "twin").symlink_to(top / "a")
     (top / "z").symlink_to(top / "c")
     os.mkfifo(top / "pipe")
-    with pytest.warns(UserWarning, match="1 cannot be read"):
+    with pytest.warns(UserWarning, match="1 unreadable"):
         folder = Folder(top)
     assert counts(folder) == [2, 3, 4, 7]
     found = statuses(folder)
@@ -207,7 +207,7 @@ def test_broken_and_locked_members_are_rows(tmp_path: Path) -> None:
     late = bytearray(zipfile_stored(a=image()))
     late[late.index(b"PK\x01\x02") - 20] ^= 0xFF
     write(tmp_path, {"broken.zip": bytes(broken), "locked.zip": bytes(locked), "late.zip": bytes(late)})
-    with pytest.warns(UserWarning, match="3 cannot be read"):
+    with pytest.warns(UserWarning, match="3 unreadable"):
         folder = Folder(tmp_path)
     found = rows(folder)
     assert [found[f"{name}.zip!a"][0] for name in ("broken", "locked", "late")] == ["unreadable"] * 3
