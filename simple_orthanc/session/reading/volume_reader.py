@@ -183,13 +183,7 @@ class VolumeReader:
         return self._without_unreadable(self._instances, self._volume)
 
     def on_demand(self, revision: Revision | None) -> xarray.DataArray:
-        """Return all instances as one volume whose slices are read when they are computed.
-
-        Parameters
-        ----------
-        revision : Revision or None
-            The state of the archive before the instances were listed, if that is known.
-        """
+        """Return all instances, which were listed after a revision, as one volume whose slices are read on demand."""
         from simple_orthanc.session.reading.on_demand import read_on_demand
 
         check_options(self._request.gaps, self._request.dims)
