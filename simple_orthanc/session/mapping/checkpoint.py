@@ -29,6 +29,7 @@ from simple_orthanc.files.paths import make_folders
 from simple_orthanc.session.mapping.calls import Row
 from simple_orthanc.session.mapping.results import Value
 from simple_orthanc.showing.text import agreeing
+from simple_orthanc.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,6 +118,11 @@ class Checkpoint:
         The file is not a checkpoint, or belongs to another function, level or archive; it cannot be written; or another
         process is writing it.
 
+    Warns
+    -----
+    UserWarning
+        Its rows were computed with another version of this library, or lines are damaged.
+
     Attributes
     ----------
     rows : dict
@@ -125,7 +131,7 @@ class Checkpoint:
 
     def __init__(self, path: Path, origin: Origin) -> None:
         self.path, self.rows = path, dict[ObjectKey, Row]()
-        self._origin = origin
+        self._origin, self._version = origin, __version__
         self._journal = path if path.suffix == JSON_LINES else path.with_name(f".{path.name}{JSON_LINES}")
         self._lock = threading.Lock()
         self._descriptor: int | None = None
@@ -229,7 +235,7 @@ class Checkpoint:
         return True
 
     def _header(self) -> dict[str, Any]:
-        return {"format": _FORMAT, **asdict(self._origin)}
+        return {"format": _FORMAT, **asdict(self._origin), "version": self._version}
 
     def _parsed(self, line: bytes | str) -> dict[str, Any]:
         try:
@@ -259,6 +265,13 @@ class Checkpoint:
             raise SelectionError(
                 f"{self.path} was written with another version of {here[0]}, or with other values in it, so that its "
                 "rows may differ from what the function returns now: choose another file, or remove this one."
+            )
+        self._version = str(header.get("version"))
+        if self._version != __version__:
+            warnings.warn(
+                f"The first rows of {self.path} were computed with simple_orthanc {self._version}, and those that are "
+                f"missing are computed with {__version__}: choose another file to compute all rows with one version.",
+                stacklevel=stacklevel(),
             )
 
     def _take(self, entry: Mapping[str, Any]) -> None:

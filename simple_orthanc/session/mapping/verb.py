@@ -97,7 +97,8 @@ class MapsFunctions(Looking):
         compared, its code without comments, and the values in its closure; of a class, a callable object or a method
         also the methods of its class and the values in that; but not what it calls otherwise, nor global variables. A
         row is used for an object with the same UIDs, if the same instances of it are selected as then. Rows of other
-        objects stay in the file. Files that were replaced by others are not noticed: see ``freeze``.
+        objects stay in the file. Files that were replaced by others are not noticed: see ``freeze``. Rows that another
+        version of this library has computed are used with a warning.
 
         If a process dies, or a Dask worker is lost, its objects are computed again; an object whose process dies three
         times gets an error. Warnings of the function are shown, wherever it is called. Ctrl-C ends requests to the

@@ -282,3 +282,16 @@ def test_a_relative_path_stays_the_same_file_wherever_the_function_goes(
     path = checked_path("a.parquet")
     monkeypatch.chdir("/")
     assert path == tmp_path / "a.parquet"
+
+
+@SUFFIXES
+def test_rows_of_another_version_are_used_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "__version__", "0.9")
+        path = filled(tmp_path / f"a{suffix}", FIRST)
+    # It is still true of the first rows when others were added.
+    for _ in range(2):
+        with pytest.warns(UserWarning, match=r"computed with simple_orthanc 0\.9"):
+            assert rows_of(path) == {KEYS[0]: FIRST}
