@@ -64,5 +64,16 @@ def test_modules_classes_and_bodies_are_short() -> None:
     assert long == [], "more than 500 lines in a module, 400 in a class or 60 in a body: take something out"
 
 
+def test_named_tuples_have_no_other_base() -> None:
+    classes = [
+        node
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    ]
+    several = [node.name for node in classes if "NamedTuple" in map(ast.unparse, node.bases) and len(node.bases) > 1]
+    assert several == [], "Python 3.10 makes no such class: take a dataclass"
+
+
 def _lines(node: ast.ClassDef) -> int:
     return (node.end_lineno or 0) - node.lineno + 1

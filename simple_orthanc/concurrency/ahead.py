@@ -7,7 +7,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 from simple_orthanc.concurrency.interruption import Interruption, check
 from simple_orthanc.concurrency.progress import in_background
@@ -18,14 +18,16 @@ Result = TypeVar("Result")
 _SECONDS_BETWEEN_LOOKS = 0.2
 
 
-class Sized(NamedTuple, Generic[Result]):
+@dataclass(frozen=True)
+class Sized(Generic[Result]):
     """A result, and the bytes of memory that it takes."""
 
     result: Result
     bytes: int
 
 
-class Job(NamedTuple, Generic[Result]):
+@dataclass(frozen=True)
+class Job(Generic[Result]):
     """Work with some results.
 
     Attributes
@@ -152,10 +154,10 @@ class _Line(Generic[Result]):
             raise StopIteration
 
     def _taken(self, slot: _Slot[Result]) -> Result:
-        result, size = slot.results.popleft()
-        self.held -= size
+        taken = slot.results.popleft()
+        self.held -= taken.bytes
         self._start()
-        return result
+        return taken.result
 
     def _raise(self, slot: _Slot[Result]) -> None:
         error, slot.error = slot.error, None
