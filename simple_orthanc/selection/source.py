@@ -264,7 +264,7 @@ class Source(FileReading, Protocol):
         """
         ...
 
-    def read_together(self, series: Sequence[Row]) -> Iterator[tuple[str, bytes | memoryview]]:
+    def read_together(self, series: Sequence[Row]) -> Mapping[str, bytes | memoryview]:
         """Read the files of some series, which are small, all at once, where the source gains by that.
 
         Parameters
@@ -272,11 +272,11 @@ class Source(FileReading, Protocol):
         series : sequence of Row
             The rows of the series, with their children, whose own rows were read before.
 
-        Yields
-        ------
-        (str, bytes)
-            Key of instance and its whole file, which was compared with what the source knows of it, as soon as it is
-            here. What is missing is read by `read`, one by one; nothing comes where that is as good.
+        Returns
+        -------
+        mapping
+            Key of instance to its whole file, which was compared with what the source knows of it. What is missing
+            is read by `read`, one by one; nothing is there where that is as good.
         """
         ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from simple_orthanc.selection.file_reading import StoredFile
 from simple_orthanc.selection.source import Changes, Mark, Revision, Row, SeriesOf
@@ -21,9 +21,9 @@ class UnlistedFiles:
     def stored_md5(self, key: str) -> None:
         """Return that no checksum is known without reading the file."""
 
-    def read_together(self, series: Sequence[Row]) -> Iterator[tuple[str, bytes]]:
-        """Yield nothing: files are read one by one."""
-        return iter(())
+    def read_together(self, series: Sequence[Row]) -> dict[str, bytes]:
+        """Read nothing: files are read one by one."""
+        return {}
 
 
 class UntoldChanges:

@@ -376,7 +376,7 @@ class SourceTests(abc.ABC):
         uids = uid_of_each(source)
         series = list(source.listing("series"))
         held = {child.parent for child in source.below("instance", series)}
-        for key, content in source.read_together([row for row in series if row.key in held]):
+        for key, content in source.read_together([row for row in series if row.key in held]).items():
             assert content == files[uids[key]]
 
     def test_a_file_on_disk_is_compared_with_an_instance(

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import queue
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -15,7 +12,7 @@ from pydicom.dataset import Dataset
 
 from simple_orthanc.concurrency.ahead import Job, Sized
 from simple_orthanc.concurrency.interruption import check
-from simple_orthanc.concurrency.threads import READERS, run_all
+from simple_orthanc.concurrency.threads import run_all
 from simple_orthanc.errors import OrthancError, TransportError
 from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.partial import read_beginning
@@ -39,7 +36,6 @@ _GROUP_BYTES = 4 << 20
 _FIRST_GROUP, _LARGEST_GROUP = 4, 64
 # What each frame of a file is taken for whose size is not known.
 _USUAL_FRAME = 300_000
-_SECONDS_BETWEEN_LOOKS = 0.2
 
 
 @dataclass(frozen=True)
@@ -141,20 +137,16 @@ def _together(
     source: Source, group: Sequence[Wanted[Result]], size: int, expansion: _Expansion, turns: DecodingTurns
 ) -> Job[Result]:
     """Return the job that reads several series, whose files are fetched together."""
-    arriving = _Arriving(source, [item.series for item in group], turns)
-
-    def decode() -> list[Sized[Result]]:
-        results: dict[int, list[Sized[Result]]] = {}
-        for position, files in arriving.series():
-            with turns.turn():
-                results[position] = group[position].read(files)
-        return [result for position in sorted(results) for result in results[position]]
 
     def work() -> list[Sized[Result]]:
-        steps: list[Callable[[], Any]] = [arriving.fetch, decode]
-        # A second thread pays while files are on their way; from a server nearby it only costs processor time.
-        is_far = source.at_once(group[0].series.keys) > READERS
-        results: list[Sized[Result]] = run_all(lambda step: step(), steps, workers=2 if is_far else 1)[1]
+        begun_at = time.monotonic()
+        files = HeldFiles(source, _fetch(source, group), begun_at=begun_at, turns=turns)
+        results: list[Sized[Result]] = []
+        for item in group:
+            check()
+            with turns.turn():
+                results += item.read(files)
+            files.forget(item.series.keys)
         expansion.learn(size, results)
         turns.learn(size, sum(result.bytes for result in results))
         return results
@@ -163,61 +155,14 @@ def _together(
     return Job(size + expansion.expected(size), work)
 
 
-class _Arriving:
-    """The files of a group of series: each series is decoded when all of it has come, in another thread or after all.
-
-    Parameters
-    ----------
-    source : Source
-        Has the files.
-    group : sequence of ListedSeries
-    turns : DecodingTurns
-        Of the threads that decode.
-    """
-
-    def __init__(self, source: Source, group: Sequence[ListedSeries], turns: DecodingTurns) -> None:
-        self._source, self._group, self._turns = source, group, turns
-        self._scanner = Scanner()
-        self._come: queue.SimpleQueue[tuple[int, HeldFiles] | None] = queue.SimpleQueue()
-
-    def fetch(self) -> None:
-        """Fetch the files of all series; those that cannot be read are missing, which reading them again explains."""
-        try:
-            begun_at, waiting = time.monotonic(), dict(enumerate(self._group))
-            files: dict[str, Buffer] = {}
-
-            def hand_over(position: int) -> None:
-                keys = waiting.pop(position).keys
-                own = {key: files.pop(key) for key in keys if key in files}
-                held = HeldFiles(self._source, own, self._scanner, begun_at=begun_at, turns=self._turns)
-                self._come.put((position, held))
-
-            missing = {key: position for position, series in enumerate(self._group) for key in series.keys}
-            number = Counter(missing.values())
-            whole = [series.row for series in self._group if series.row is not None]
-            for key, content in self._source.read_together(whole) if whole else ():
-                position = missing.pop(key, None)
-                if position is not None:
-                    files[key] = content
-                    number[position] -= 1
-                    if not number[position]:
-                        hand_over(position)
-            read = run_all(partial(_content, self._source), list(missing), workers=self._source.at_once(list(missing)))
-            files.update((key, content) for key, content in zip(missing, read, strict=True) if content is not None)
-            for position in list(waiting):
-                hand_over(position)
-        finally:
-            self._come.put(None)
-
-    def series(self) -> Iterator[tuple[int, HeldFiles]]:
-        """Yield the position of each series with its files, in the order in which they are complete."""
-        while True:
-            check()
-            with suppress(queue.Empty):
-                come = self._come.get(timeout=_SECONDS_BETWEEN_LOOKS)
-                if come is None:
-                    return
-                yield come
+def _fetch(source: Source, group: Sequence[Wanted[Any]]) -> dict[str, Buffer]:
+    """Read the files of several series; those that cannot be read are missing, which reading them again explains."""
+    whole = [item.series.row for item in group if item.series.row is not None]
+    files = dict(source.read_together(whole)) if whole else {}
+    missing = [key for item in group for key in item.series.keys if key not in files]
+    read = run_all(partial(_content, source), missing, workers=source.at_once(missing))
+    files.update((key, content) for key, content in zip(missing, read, strict=True) if content is not None)
+    return files
 
 
 def _content(source: Source, key: str) -> memoryview | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -191,9 +191,9 @@ class OfflineSource(LandsOnce, IndexSource):
         """Return how many files, or headers, are best read at a time: hardly any of that waits for the disk."""
         return KEPT_HEADERS
 
-    def read_together(self, series: Sequence[Row]) -> Iterator[tuple[str, bytes]]:
-        """Yield nothing: files are read as quickly one by one."""
-        return iter(())
+    def read_together(self, series: Sequence[Row]) -> dict[str, bytes]:
+        """Read nothing: files are read as quickly one by one."""
+        return {}
 
     def header(self, key: str) -> Dataset:
         """Read the header of an instance."""

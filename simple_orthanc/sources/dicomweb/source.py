@@ -407,9 +407,9 @@ class DicomWebSource(UnlistedFiles, UntoldChanges, LandsOnce):
         """Return that nothing is known of a file before it is read."""
         return StoredFile()
 
-    def read_together(self, series: Sequence[Row]) -> Iterator[tuple[str, bytes]]:
-        """Yield the files of some series, one request for each series."""
-        yield from self._instances.series(series).items()
+    def read_together(self, series: Sequence[Row]) -> dict[str, bytes]:
+        """Read the files of some series, one request for each."""
+        return self._instances.series(series)
 
     def at_once(self, keys: Sequence[str], headers: bool = False) -> int:
         """Return how many files, or headers, are best read at a time: more where the server is far away."""

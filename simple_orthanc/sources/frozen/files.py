@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -120,14 +120,13 @@ class FrozenFiles:
         self._compare(key, content, is_compared)
         return content
 
-    def read_together(self, series: Sequence[Row]) -> Iterator[tuple[str, Buffer]]:
-        """Yield the files of some series that have not changed; `read` raises for the others."""
+    def read_together(self, series: Sequence[Row]) -> dict[str, Buffer]:
+        """Read the files of some series that have not changed; `read` raises for the others."""
         rows = self._found.rows["series"]
         # A series that has grown since would be read as a whole.
         whole = [row for row in series if row.key in rows and set(rows[row.key].children) == set(row.children)]
-        for key, content in self.archive.read_together(whole) if whole else ():
-            if self._is_frozen(key, content):
-                yield key, content
+        files = self.archive.read_together(whole) if whole else {}
+        return {key: content for key, content in files.items() if self._is_frozen(key, content)}
 
     def check_identity(self, key: str, header: Dataset) -> None:
         """Raise a TransportError if a header is not that of the instance."""

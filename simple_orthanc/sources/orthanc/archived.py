@@ -20,14 +20,15 @@ from __future__ import annotations
 import io
 import json
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from simple_orthanc import limits
 from simple_orthanc.concurrency import interruption
 from simple_orthanc.errors import NotFoundError, ServerError, TransportError
-from simple_orthanc.files.arriving_zip import members_on_arrival
 from simple_orthanc.files.walker import Buffer
+from simple_orthanc.files.zips import member_problem, members_of, open_member, open_zip
 from simple_orthanc.rest import Rest
 from simple_orthanc.rest.server_time import server_time
 from simple_orthanc.selection.source import Row
@@ -52,6 +53,8 @@ _TIMEOUT = 20.0
 # jobs at a time by default (ConcurrentJobs); a third would use up its timeout in the queue.
 _AT_ONCE = 2
 _SECONDS_BETWEEN_LOOKS = 0.2
+# Those that Orthanc uses in its archives.
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 class ArchiveReader:
@@ -72,34 +75,32 @@ class ArchiveReader:
         self._is_refused = False
         self._turns = threading.Semaphore(_AT_ONCE)
 
-    def read(self, series: Sequence[Row]) -> Iterator[tuple[str, Buffer]]:
-        """Yield the files of some series as they arrive; none if single files are as quick.
-
-        If no archive is available, or not all of it arrives, files are missing.
-        """
+    def read(self, series: Sequence[Row]) -> dict[str, Buffer]:
+        """Read the files of some series; empty if single files are as quick, or no archive is available."""
         if not self._pays([key for row in series for key in row.children]):
-            return
+            return {}
         kept, stamps = self._reader.read_kept([key for row in series for key in row.children])
-        yield from kept.items()
         incomplete = [row for row in series if not kept.keys() >= set(row.children)]
         if not incomplete:
-            return
-        wanted = {key for row in incomplete for key in row.children} - kept.keys()
+            return kept
         try:
             if self._has_other_jobs():
-                return
-            for key, file in self._archived([row.key for row in incomplete], wanted):
-                self._reader.keep(key, stamps.get(key), file)
-                yield key, file
+                return kept
+            content = self._archive([row.key for row in incomplete])
         except NotFoundError:
             # A series is gone; reading its files reports that.
-            return
+            return kept
         except ServerError:
             # This user may not be allowed to make archives.
             self._is_refused = True
+            return kept
         except TransportError:
             # Reading the files reports whether the server can be reached.
-            return
+            return kept
+        files = self._unpacked(content, {key for row in incomplete for key in row.children})
+        for key in files.keys() - kept.keys():
+            self._reader.keep(key, stamps.get(key), files[key])
+        return {**files, **kept}
 
     def _pays(self, keys: Sequence[str]) -> bool:
         if self._is_refused or len(keys) < 2 or self._reader.asks_for_checksums:
@@ -109,34 +110,19 @@ class ArchiveReader:
             return False
         return self._rest.capabilities.version >= _SLOW_SINGLE_FILES or not self._transport.is_nearby
 
-    def _archived(self, series: Sequence[str], keys: Collection[str]) -> Iterator[tuple[str, bytes]]:
-        """Yield those files with some keys that come whole and as they are listed in an archive of series."""
-        longest = max(self._reader.listed_file(key).size or 0 for key in keys)
-        for file in members_on_arrival(self._archive(series), longest):
-            key = orthanc_id(identity_in(io.BytesIO(file), len(file)))
-            if key in keys and self._reader.is_as_listed(key, file):
-                yield key, file
-
-    def _archive(self, series: Sequence[str]) -> Iterator[bytes]:
-        """Yield an archive of series while it arrives."""
+    def _archive(self, series: Sequence[str]) -> bytes:
         question = {"Resources": series, "Priority": _PRIORITY}
         while not self._turns.acquire(timeout=_SECONDS_BETWEEN_LOOKS):
             interruption.check()
         try:
-            with self._transport.stream(
+            return self._transport.content(
+                "POST",
                 "/tools/create-archive",
-                method="POST",
                 data=json.dumps(question),
                 timeout=_TIMEOUT,
                 patience=0,
                 idempotent=True,
-            ) as stream:
-                received = 0
-                for chunk in stream:
-                    received += len(chunk)
-                    if received > limits.body_bytes:
-                        return
-                    yield chunk
+            )
         finally:
             self._turns.release()
 
@@ -144,6 +130,30 @@ class ArchiveReader:
         """Check whether the server has jobs of somebody else that are active or have ended recently."""
         jobs = ask(self._transport, "GET", "/jobs", _is_jobs, params={"expand": ""})
         return any(_is_active_or_recent(job) for job in jobs if not _is_own(job))
+
+    def _unpacked(self, content: bytes, keys: set[str]) -> dict[str, bytes]:
+        files: dict[str, bytes] = {}
+        longest = max(self._reader.listed_file(key).size or 0 for key in keys)
+        try:
+            archive = open_zip(io.BytesIO(content))
+        except ValueError:
+            return files
+        with archive:
+            for member in members_of(archive):
+                if member.file_size > longest or member.compress_type not in _COMPRESSIONS:
+                    continue
+                if member_problem(member) is not None:
+                    continue
+                try:
+                    # A member may hold more than it promises.
+                    with open_member(archive, member) as stream:
+                        file = stream.read(member.file_size + 1)
+                except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+                    continue
+                key = orthanc_id(identity_in(io.BytesIO(file), len(file)))
+                if key in keys and self._reader.is_as_listed(key, file):
+                    files[key] = file
+        return files
 
 
 def _is_jobs(answer: Any) -> bool:

@@ -389,14 +389,11 @@ class OrthancSource:
         """Return the MD5 of the file that the server has now; None if it keeps no MD5s."""
         return self._reader.stored_md5(key)
 
-    def read_together(self, series: Sequence[Row]) -> Iterator[tuple[str, Buffer]]:
-        """Yield the small files of some series, from one archive if that is quicker, else by pipelined requests."""
-        arrived = set[str]()
-        for key, content in self._archives.read(series):
-            arrived.add(key)
-            yield key, content
-        others = [key for row in series for key in row.children if key not in arrived]
-        yield from self._reader.read_several(others).items()
+    def read_together(self, series: Sequence[Row]) -> dict[str, Buffer]:
+        """Read the small files of some series, from one archive if that is quicker, else by pipelined requests."""
+        files = self._archives.read(series)
+        others = [key for row in series for key in row.children if key not in files]
+        return {**files, **self._reader.read_several(others)}
 
     def at_once(self, keys: Sequence[str], headers: bool = False) -> int:
         """Return how many files, or headers, are best read at a time: more if the server is far away."""

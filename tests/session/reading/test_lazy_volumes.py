@@ -42,12 +42,14 @@ class TogetherSource(MemorySource):
     def listed_file(self, key: str) -> StoredFile:
         return StoredFile(len(self.files[key]))
 
-    def read_together(self, series: Sequence[Row]) -> Iterator[tuple[str, bytes]]:
+    def read_together(self, series: Sequence[Row]) -> dict[str, bytes]:
         self.together.append(len(series))
-        for key in [key for row in series for key in row.children]:
-            content = self.wrong.get(key, self.files[key])
+        files = {key: self.files[key] for row in series for key in row.children}
+        for key, content in self.wrong.items():
+            files.pop(key, None)
             if content is not None:
-                yield key, content
+                files[key] = content
+        return files
 
 
 class FailingSource(DamagedSource):
@@ -161,35 +163,6 @@ def test_small_series_are_read_together() -> None:
     assert len(source.together) <= 7
     # A file by itself is a request.
     assert not [request for request in source.asked if "content" in request or "header" in request]
-
-
-def test_a_series_is_decoded_while_those_behind_it_arrive() -> None:
-    class Waiting(TogetherSource):
-        is_used = threading.Event()
-
-        def at_once(self, keys: Sequence[str], headers: bool = False) -> int:
-            # As of a server that is far away.
-            return 16
-
-        def read_together(self, series: Sequence[Row]) -> Iterator[tuple[str, bytes]]:
-            files = list(super().read_together(series))
-            yield from files[:5]
-            yield files[6]
-            assert self.is_used.wait(20)
-            # What else there is may come in any order, and more than was asked for.
-            yield files[5]
-            yield from reversed(files[7:])
-            yield "another", b""
-            yield files[0]
-
-        def check_identity(self, key: str, header: Dataset) -> None:
-            self.is_used.set()
-
-    datasets = [dataset for number in range(4) for dataset in series_of(number, "plain")]
-    source = Waiting(datasets)
-    found = dict(Session(source).get_volumes_lazily().items())
-    assert_same(outcomes(Session(MemorySource(datasets)).get_volumes()), found)
-    assert source.together == [4]
 
 
 @pytest.mark.parametrize("wrong", [None, b"", b"no DICOM", as_bytes(make_series((1, 4, 4), seed=77)[0])])

@@ -6,7 +6,7 @@ import copy
 import pickle
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -278,7 +278,7 @@ def test_reading_ahead_begins_anew_after_a_call_that_was_interrupted_while_it_wa
     class Waiting(TogetherSource):
         waits = True
 
-        def read_together(self, series: Sequence[Row]) -> Iterator[tuple[str, bytes]]:
+        def read_together(self, series: Sequence[Row]) -> dict[str, bytes]:
             if self.waits:
                 call.interrupt()
                 pause(60)
