@@ -27,7 +27,7 @@ class FrozenTests(SourceTests):
     def test_additions_are_reported(self, archive: Archive) -> None:
         """Nothing is added to what was frozen."""
 
-    @pytest.mark.filterwarnings("ignore:1 of 15 instances of the cohort is not in")
+    @pytest.mark.filterwarnings("ignore:1 of 15 instances of the cohort is no longer in")
     def test_deletions_are_reported(self, archive: Archive, datasets: list[Dataset]) -> None:
         super().test_deletions_are_reported(archive, datasets)
 
