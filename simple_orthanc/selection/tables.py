@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -322,7 +323,7 @@ def _column(columns: Columns, tag: Tag | str, varying: Varying) -> pd.Series[Any
     per_row = columns.values(tag)
     differing = sum(len(values) > 1 for values in per_row)
     if varying == "list" and (differing or depth(tag.level) > depth(columns.level)):
-        return pd.Series([_distinct(values, tag) for values in per_row], dtype=object)
+        return pd.Series(_distinct(per_row, tag), dtype=object)
     _warn_of_differences(tag, differing, columns)
     return typed_column([values[0] if len(values) == 1 else None for values in per_row], tag)
 
@@ -346,11 +347,16 @@ def _warn_of_differences(name: Tag | str, differing: int, columns: Columns) -> N
         )
 
 
-def _distinct(values: Sequence[Value], tag: Tag) -> list[Any]:
-    """Return the distinct values of one row, typed and sorted, without missing ones."""
-    present = [value for value in values if value is not None]
-    series = typed_column(present, tag).dropna()
-    return sorted(dict.fromkeys(series.tolist()), key=_order)
+def _distinct(per_row: Sequence[Sequence[Value]], tag: Tag) -> list[list[Any]]:
+    """Return the distinct values of each row, typed and sorted, without missing ones."""
+    present = [[value for value in values if value is not None] for values in per_row]
+    # All at once, since a column of one row takes as long as one of hundreds.
+    column = typed_column([value for values in present for value in values], tag)
+    typed = iter(zip(column.tolist(), column.notna().tolist(), strict=True))
+    return [
+        sorted(dict.fromkeys(value for value, is_known in islice(typed, len(values)) if is_known), key=_order)
+        for values in present
+    ]
 
 
 def _order(value: Any) -> Any:

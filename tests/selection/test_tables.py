@@ -304,6 +304,17 @@ def test_lists_of_values_that_cannot_all_be_read_are_sorted_too() -> None:
     assert frame["PixelSpacing"].tolist() == [[(2.0, 1.0), (2.0, None), (None, 1.0)]]
 
 
+def test_lists_warn_once_of_values_that_cannot_be_read() -> None:
+    datasets = [instance(number, study=str(number)) for number in range(3)]
+    for dataset, text in zip(datasets, ["x", "80", "y"], strict=True):
+        put_raw(dataset, "KVP", text)
+    with pytest.warns(UserWarning, match="cannot be read") as caught:
+        frame = Session(MemorySource(datasets)).table("StudyInstanceUID", "KVP", level="study", varying="list")
+    assert frame["KVP"].tolist() == [[], [80.0], []]
+    (warning,) = caught
+    assert str(warning.message) == "KVP: 2 of 3 values cannot be read as DS and are NA, 'x' for one."
+
+
 def test_one_number_in_two_spellings_does_not_differ() -> None:
     spelt = [("80", ["1", "2"]), ("80.0", ["1.0", "2.00"])]
     datasets = [instance(place, KVP=kvp, PixelSpacing=spacing) for place, (kvp, spacing) in enumerate(spelt)]
