@@ -78,7 +78,7 @@ def progress_bar(total: int | None, label: str) -> Iterator[Callable[[int], obje
     callable
         Called with the number of further steps that are done, from any thread.
     """
-    # Whether it is a terminal is asked last: that is a call of the system.
+    # Whether stderr is a terminal is checked last, since that is a system call.
     is_wanted = total is not None and _is_shown and not is_in_background()
     if not is_wanted or not (sys.stderr.isatty() or "ipykernel" in sys.modules):
         yield lambda steps: None
@@ -106,11 +106,11 @@ def progress_bar(total: int | None, label: str) -> Iterator[Callable[[int], obje
 
 
 def _add(bar: tqdm.std.tqdm[Any]) -> None:
-    """Add a bar, above which warnings are shown from now on."""
+    """Add a bar; warnings are shown above it until it is removed."""
     global _show_warning
     with _showing:
         _bars.append(bar)
-        # It is still there if a `warnings.catch_warnings` that began beside an earlier bar has ended since.
+        # It is already there if a `catch_warnings` block that began beside an earlier bar has put it back.
         if warnings.showwarning is not _show_above:
             _show_warning, warnings.showwarning = warnings.showwarning, _show_above
 
@@ -136,7 +136,7 @@ def _show_above(
 
 @contextmanager
 def above_bars() -> Iterator[None]:
-    """Take the bars away while a block writes lines to stdout or stderr, and draw them again below these."""
+    """Clear the bars while a block writes lines to stdout or stderr, and draw them again below these lines."""
     is_drawn = any(bar.last_print_t >= bar.start_t + _SECONDS_BEFORE_PROGRESS for bar in list(_bars))
     if not is_drawn:
         yield

@@ -19,7 +19,7 @@ from simple_orthanc.dicom.values import Value, from_text
 _NAME_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 # Orthanc 1.13.0 and older keep only the lower 32 bits of a whole number of these; 1.12.5 and newer write a DS as it is.
 _CUT_VRS = frozenset({"DS", "FD", "FL", "IS"})
-# What is left of a large number is below that by a rare chance: 7.4e9 becomes 3105032704.
+# The remainder of a large number is rarely below this: 7.4e9 becomes 3105032704.
 _SURELY_WHOLE = 1 << 20
 
 

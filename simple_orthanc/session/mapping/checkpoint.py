@@ -396,7 +396,7 @@ def contents_of(instances: Sequence[str]) -> str:
     Examples
     --------
     >>> contents_of(["1.2.3.1", "1.2.3.2"])
-    '2 instances, ...'
+    '2 instances, 3b95a7f7c17fa890'
     """
     import hashlib
 
