@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from simple_orthanc.selection.file_reading import StoredFile
 from simple_orthanc.selection.source import Changes, Mark, Revision, Row, SeriesOf
@@ -21,7 +21,7 @@ class UnlistedFiles:
     def stored_md5(self, key: str) -> None:
         """Return that no checksum is known without reading the file."""
 
-    def read_together(self, series: Sequence[Row]) -> dict[str, bytes]:
+    def read_together(self, series: Sequence[Row]) -> Mapping[str, bytes | memoryview]:
         """Read nothing: files are read one by one."""
         return {}
 

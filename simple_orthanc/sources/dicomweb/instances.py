@@ -20,7 +20,7 @@ from simple_orthanc.files.fast_headers import Scanner
 from simple_orthanc.files.parsing import parse_header
 from simple_orthanc.files.partial import read_header
 from simple_orthanc.files.tag_reader import read_tags
-from simple_orthanc.files.walker import PIXELS
+from simple_orthanc.files.walker import PIXELS, Buffer
 from simple_orthanc.selection.source import Row
 from simple_orthanc.sources.cache.kept_files import KeptFiles, Stamp
 from simple_orthanc.sources.dicomweb.rows import RowBuilder
@@ -113,7 +113,7 @@ class InstanceReader:
         except EOFError:
             return None
 
-    def series(self, series: Sequence[Row]) -> dict[str, bytes]:
+    def series(self, series: Sequence[Row]) -> dict[str, Buffer]:
         """Read the files of some series, one request for each; what cannot be had so is missing.
 
         With Orthanc's plugin a file by itself takes the server twice to nine times as long.
@@ -121,13 +121,13 @@ class InstanceReader:
         read = run_all(self._series, series, workers=READERS)
         return {key: content for files in read for key, content in files.items()}
 
-    def _series(self, row: Row) -> dict[str, bytes]:
-        key, stamps, kept = Key.parse(row.key), dict[str, Stamp | None](), dict[str, bytes]()
+    def _series(self, row: Row) -> dict[str, Buffer]:
+        key, stamps, kept = Key.parse(row.key), dict[str, Stamp | None](), dict[str, Buffer]()
         if self._kept is not None:
             stamps = {child: self._stamp(Key.parse(child)) for child in row.children}
             for child, stamp in stamps.items():
                 content = None if stamp is None else self._kept.read(child, stamp, _new_memory)
-                kept |= {} if content is None else {child: bytes(content)}
+                kept |= {} if content is None else {child: content}
         if kept.keys() >= set(row.children) or self._rows.is_shared(key):
             return kept
         files: dict[str, bytes] = {}

@@ -44,6 +44,7 @@ from simple_orthanc.errors import (
     UnsupportedError,
     stacklevel,
 )
+from simple_orthanc.files.walker import Buffer
 from simple_orthanc.selection.file_reading import StoredFile
 from simple_orthanc.selection.predicates import Predicate, StringIs
 from simple_orthanc.selection.source import IdentifierMatch, Revision, Row, batches
@@ -407,7 +408,7 @@ class DicomWebSource(UnlistedFiles, UntoldChanges, LandsOnce):
         """Return that nothing is known of a file before it is read."""
         return StoredFile()
 
-    def read_together(self, series: Sequence[Row]) -> dict[str, bytes]:
+    def read_together(self, series: Sequence[Row]) -> dict[str, Buffer]:
         """Read the files of some series, one request for each."""
         return self._instances.series(series)
 
